@@ -1,0 +1,68 @@
+# `make demo` and `make test` each do everything that they need, on a machine with Python 3.11 and pip.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+# Packages are locked with hashes; byte code is made when it is first needed.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --progress-bar off -q
+REAL := $(BIN)/python scripts/real_vllm/run.py --env .venv-vllm --models .demo/models --
+
+.PHONY: setup setup-build demo demo-vllm serve test test-vllm check fix classifier lock clean
+
+setup: $(VENV)/.dev                ## everything for developing
+
+$(VENV)/bin/python:
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: requirements/demo.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing what the router needs (about a minute)"
+	@$(INSTALL) --require-hashes -r requirements/demo.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.demo
+	@echo "installing what its developers need"
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup-build: $(VENV)/.dev          ## what `make classifier` needs: torch, sentence-transformers
+	@$(INSTALL) torch==2.13.0
+	@$(INSTALL) --no-deps --require-hashes -r requirements/build.txt
+
+demo: $(VENV)/.demo                ## the main job, end to end, on simulated model servers
+	@$(BIN)/python -m smart_router demo
+
+demo-vllm: $(VENV)/.demo           ## the same on real vLLM servers without a GPU (3 GB, some minutes the first time)
+	@scripts/real_vllm/setup.sh .venv-vllm
+	@.venv-vllm/bin/python scripts/real_vllm/make_models.py .demo/models
+	@$(REAL) $(BIN)/python -m smart_router demo
+
+serve: $(VENV)/.demo               ## the router on ROUTER_PORT, 8001
+	@$(BIN)/python -m smart_router serve
+
+test: check                        ## lint, types and all tests that need no real vLLM
+	@$(BIN)/pytest
+
+test-vllm: $(VENV)/.dev            ## what only real vLLM servers can show
+	@scripts/real_vllm/setup.sh .venv-vllm
+	@.venv-vllm/bin/python scripts/real_vllm/make_models.py .demo/models
+	@$(REAL) $(BIN)/pytest tests/real_vllm -m real_vllm
+
+check: $(VENV)/.dev                ## formatting, lint, types
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy
+
+fix: $(VENV)/.dev                  ## mend what can be mended
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+classifier: setup-build            ## rebuild the artifact that ships in the package (rarely: it weighs on the history)
+	@$(BIN)/python -m smart_router classifier build --out src/smart_router/classify/artifact
+
+lock:                              ## requirements/*.txt from pyproject.toml; needs uv
+	@uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml -o requirements/runtime.txt
+	@uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group demo -c requirements/runtime.txt -o requirements/demo.txt
+	@uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group dev -c requirements/demo.txt -o requirements/dev.txt
+	@uv pip compile -q --generate-hashes --python-version 3.11 --no-header pyproject.toml --extra build -c requirements/runtime.txt --no-emit-package torch -o requirements/build.txt
+
+clean:
+	rm -rf $(VENV) .venv-vllm .demo build dist

@@ -1,0 +1,49 @@
+"""
+Run a command beside three real vLLM servers with tiny models:
+
+    python run.py --env ENV --models DIR -- COMMAND ...
+
+The command finds the servers in VLLM_AGENT_URL, VLLM_MULTIMODAL_URL and VLLM_AUDIO_URL, as the router does. The audio
+group is a Whisper, so VLLM_AUDIO_API says `transcriptions`.
+"""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from servers import Servers, StartFailed
+
+VARIABLES = {"agent": "VLLM_AGENT_URL", "multimodal": "VLLM_MULTIMODAL_URL", "audio": "VLLM_AUDIO_URL"}
+
+
+def main() -> int:
+    arguments = _arguments()
+    try:
+        with Servers(arguments.env, arguments.models, {group: _free_port() for group in VARIABLES}) as servers:
+            urls = {VARIABLES[group]: url for group, url in servers.urls.items()}
+            environment = {**os.environ, **urls, "VLLM_AUDIO_API": "transcriptions"}
+            return subprocess.run(arguments.command, env=environment, check=False).returncode
+    except StartFailed as exc:
+        print(exc, file=sys.stderr)
+        return 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", type=Path, required=True, help="what setup.sh made")
+    parser.add_argument("--models", type=Path, required=True, help="what make_models.py made")
+    parser.add_argument("command", nargs="+", help="after --")
+    return parser.parse_args()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""For operators: health, readiness, statistics, metrics, and what can be routed to."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+
+from smart_router.api.auth import Door
+from smart_router.classify.classifier import Classifier
+from smart_router.errors import StoreUnavailable
+from smart_router.observe.metrics import Metrics
+from smart_router.observe.stats import Stats
+from smart_router.registry import Registry
+from smart_router.sessions.base import SessionStore
+from smart_router.upstream.fleet import Fleet, ReplicaReport
+
+
+class EndpointHealth(BaseModel):
+    """A backend group: the best of its replicas speaks for it. `response_time` in seconds."""
+
+    status: Literal["healthy", "degraded", "unhealthy", "unknown"]
+    endpoint: str
+    response_time: float | None
+    replicas: list[dict[str, Any]]
+
+
+class ClassifierHealth(BaseModel):
+    """`hybrid` with the encoder, `lexical` without; `trouble` says why."""
+
+    kind: Literal["hybrid", "lexical"]
+    trouble: str
+
+
+class Health(BaseModel):
+    status: Literal["healthy", "degraded", "unhealthy"]
+    timestamp: str
+    bypass_router: Literal["connected", "degraded", "embedded"]
+    classifier: ClassifierHealth
+    model_endpoints: dict[str, EndpointHealth]
+
+
+class Ops:
+    """Knows every part that has a state worth showing."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        fleet: Fleet,
+        store: SessionStore,
+        classifier: Classifier,
+        stats: Stats,
+        metrics: Metrics,
+    ) -> None:
+        self._registry = registry
+        self._fleet = fleet
+        self._store = store
+        self._classifier = classifier
+        self._stats = stats
+        self._metrics = metrics
+
+    async def health(self) -> Health:
+        groups = _by_group(self._fleet.report())
+        endpoints = {group: _endpoint_health(replicas) for group, replicas in groups.items()}
+        sessions = await self._sessions()
+        classifier = ClassifierHealth(kind=self._classifier.kind, trouble=self._classifier.trouble)
+        return Health(
+            status=_overall(endpoints.values(), sessions, classifier),
+            timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            bypass_router=sessions,
+            classifier=classifier,
+            model_endpoints=endpoints,
+        )
+
+    def ready(self) -> bool:
+        return any(self._fleet.can_answer(model) for model in self._registry.models)
+
+    def stats(self) -> dict[str, Any]:
+        return self._stats.report()
+
+    def metrics(self) -> bytes:
+        for replica in self._fleet.report():
+            labels = replica.model, replica.endpoint
+            self._metrics.in_flight.labels(*labels).set(replica.in_flight)
+            self._metrics.replica_healthy.labels(*labels).set(replica.status == "healthy")
+        self._metrics.classifier_degraded.set(self._classifier.kind == "lexical")
+        return self._metrics.exposition()
+
+    def use_cases(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": use_case.id,
+                "description": use_case.description,
+                "models": list(use_case.models),
+                "modalities": list(use_case.modalities),
+                "default": use_case.id == self._registry.defaults.use_case,
+                "available": any(self._fleet.can_answer(m.id) for m in self._registry.candidates(use_case.id)),
+            }
+            for use_case in self._registry.use_cases.values()
+        ]
+
+    async def _sessions(self) -> Literal["connected", "degraded", "embedded"]:
+        if self._store.kind == "embedded":
+            return "embedded"
+        try:
+            await self._store.ping()
+        except StoreUnavailable:
+            return "degraded"
+        return "connected"
+
+
+def ops_routes(ops: Ops, door: Door) -> APIRouter:
+    routes = APIRouter(tags=["operations"])
+
+    @routes.get("/health")
+    async def health() -> Health:
+        """The state of every part. 200 as long as this process answers: see `status`, or ask `/ready`."""
+        return await ops.health()
+
+    @routes.get("/livez")
+    async def livez() -> dict[str, str]:
+        """This process is alive; depends on nothing else."""
+        return {"status": "alive"}
+
+    @routes.get("/ready")
+    async def ready(response: Response) -> dict[str, str]:
+        """200 when at least one model can answer, else 503."""
+        if ops.ready():
+            return {"status": "ready"}
+        response.status_code = 503
+        return {"status": "no model can answer yet"}
+
+    @routes.get("/stats")
+    async def stats(request: Request) -> dict[str, Any]:
+        """Counts and averages (seconds) since this process started."""
+        door.caller(request.scope)
+        return ops.stats()
+
+    @routes.get("/use-cases")
+    async def use_cases() -> dict[str, Any]:
+        """What can be routed to, in the registry's order."""
+        return {"use_cases": ops.use_cases()}
+
+    @routes.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Prometheus text format."""
+        return Response(ops.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return routes
+
+
+def _by_group(reports: Sequence[ReplicaReport]) -> dict[str, list[ReplicaReport]]:
+    groups: dict[str, list[ReplicaReport]] = {}
+    for report in reports:
+        groups.setdefault(report.group, []).append(report)
+    return groups
+
+
+def _endpoint_health(replicas: Sequence[ReplicaReport]) -> EndpointHealth:
+    best = min(replicas, key=lambda r: ("healthy", "unknown", "unhealthy").index(r.status))
+    mixed = best.status == "healthy" and any(r.status != "healthy" for r in replicas)
+    return EndpointHealth(
+        status="degraded" if mixed else best.status,
+        endpoint=best.endpoint,
+        response_time=best.response_time_s,
+        replicas=[
+            {
+                "model": r.model,
+                "endpoint": r.endpoint,
+                "status": r.status,
+                "in_flight": r.in_flight,
+                "trouble": r.trouble,
+            }
+            for r in replicas
+        ],
+    )
+
+
+def _overall(
+    endpoints: Iterable[EndpointHealth], sessions: str, classifier: ClassifierHealth
+) -> Literal["healthy", "degraded", "unhealthy"]:
+    statuses = [endpoint.status for endpoint in endpoints]
+    if not any(status in ("healthy", "degraded") for status in statuses):
+        return "unhealthy"
+    whole = all(status == "healthy" for status in statuses) and sessions != "degraded" and classifier.kind == "hybrid"
+    return "healthy" if whole else "degraded"

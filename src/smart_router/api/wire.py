@@ -1,0 +1,230 @@
+"""What goes over the wire on `/route` and `/classify`: field for field the contract."""
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from smart_router.errors import BadRequest
+from smart_router.registry import Defaults
+from smart_router.settings import Settings
+from smart_router.types import Ask, Attachment, MediaKind, Modality, Reason
+
+SESSION_ID = re.compile(r"[A-Za-z0-9._:@~+=-]{1,128}")
+SESSION_ID_RULE = "1 to 128 letters, digits and . _ : @ ~ + = -"
+MOST_TOKENS = 131_072  # the longest context that models here have
+
+_Text = Annotated[str, Meta(max_length=256)]
+_MediaType = Annotated[str, Meta(max_length=100, pattern=r"^(image|audio|video)/[A-Za-z0-9.+-]+$")]
+_Url = Annotated[str, Meta(max_length=100_000_000)]
+
+
+class AttachmentIn(Struct, forbid_unknown_fields=True):
+    """A file: its `type` and either a `url`, or base64 `data` with its `media_type`."""
+
+    type: MediaKind
+    url: _Url | None = None
+    data: str | None = None
+    media_type: _MediaType | None = None
+
+
+class RouteRequest(Struct, forbid_unknown_fields=True):
+    query: Annotated[str, Meta(min_length=1, description="What the user says.")]
+    session_id: Annotated[str | None, Meta(description=f"{SESSION_ID_RULE}; without one, a session begins.")] = None
+    user_id: _Text | None = None
+    modality: Annotated[Modality | None, Meta(description="A hint at what the query is about.")] = None
+    context: Annotated[dict[str, Any], Meta(description="`language`, `domain` and anything else.")] = {}
+    attachments: list[AttachmentIn] = []
+    max_tokens: Annotated[int, Meta(ge=1, le=MOST_TOKENS)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    use_case: Annotated[str | None, Meta(description="An explicit choice; skips classification.")] = None
+    stream: Annotated[bool, Meta(description="Answer with server-sent events.")] = False
+    remember: Annotated[bool, Meta(description="False keeps no history of this turn.")] = True
+
+
+class UsageOut(Struct):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class RouteResponse(Struct):
+    """Durations in seconds, confidence a probability."""
+
+    success: Literal[True]
+    use_case: str
+    selected_model: str
+    confidence: float
+    reason: Reason
+    bypass_used: bool
+    context_changed: bool
+    session_id: str
+    new_session: bool
+    routing_time: float
+    inference_time: float
+    total_time: float
+    usage: UsageOut
+    request_id: str
+    result: str | UnsetType = UNSET  # left out of a stream's `done` event, which follows the text
+    finish_reason: str | None = None
+
+
+class RouteEvent(Struct):
+    """A stream's first event: the decision."""
+
+    use_case: str
+    selected_model: str
+    confidence: float
+    reason: Reason
+    bypass_used: bool
+    context_changed: bool
+    session_id: str
+    new_session: bool
+    routing_time: float
+    request_id: str
+
+
+class Delta(Struct):
+    delta: str
+
+
+class BecauseOut(Struct):
+    hint: list[str]
+    guard_cues: dict[str, float]
+    session_prior: str | None
+    note: str
+
+
+class ClassifyResponse(Struct):
+    success: Literal[True]
+    use_case: str
+    confidence: float
+    reason: Reason
+    selected_model: str
+    scores: dict[str, float]
+    because: BecauseOut
+    bypass_used: bool
+    context_changed: bool
+    session_id: str | None
+    request_id: str
+
+
+class ErrorResponse(Struct, omit_defaults=True):
+    success: Literal[False]
+    error_message: str
+    error_code: str
+    request_id: str
+    use_case: str | None = None
+    routing_time: float | None = None
+
+
+_decoder = msgspec.json.Decoder(RouteRequest)
+encode = msgspec.json.Encoder().encode
+
+
+def decode_request(body: bytes) -> RouteRequest:
+    """
+    Raises:
+        BadRequest: not JSON, or not of the contract's form; names the field.
+    """
+    try:
+        return _decoder.decode(body)
+    except msgspec.ValidationError as exc:
+        raise BadRequest(_in_words(str(exc))) from None
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply; send a flat JSON object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise BadRequest(f'the body is not JSON in UTF-8 ({exc}); send an object such as {{"query": "…"}}') from None
+
+
+def ask_from(
+    request: RouteRequest, *, request_id: str, caller: str, session_id: str, settings: Settings, defaults: Defaults
+) -> Ask:
+    """
+    Raises:
+        BadRequest: a value is out of bounds; names the field and what would be right.
+    """
+    _check_query(request.query, settings.max_query_chars)
+    if len(request.attachments) > settings.max_attachments:
+        raise BadRequest(f"attachments: at most {settings.max_attachments} are taken")
+    return Ask(
+        request_id=request_id,
+        caller=caller,
+        query=request.query,
+        session_id=session_id,
+        modality=request.modality,
+        context=request.context,
+        attachments=tuple(_attachment(a, f"attachments[{i}]") for i, a in enumerate(request.attachments)),
+        max_tokens=defaults.max_tokens if request.max_tokens is None else request.max_tokens,
+        temperature=defaults.temperature if request.temperature is None else request.temperature,
+        use_case=request.use_case,
+        stream=request.stream,
+        remember=request.remember,
+    )
+
+
+def checked_session_id(session_id: str) -> str:
+    """
+    Raises:
+        BadRequest: it is not 1 to 128 plain characters.
+    """
+    if not SESSION_ID.fullmatch(session_id):
+        raise BadRequest(f"session_id: must be {SESSION_ID_RULE}")
+    return session_id
+
+
+def _check_query(query: str, most: int) -> None:
+    if not query.strip():
+        raise BadRequest("query: is empty; say what you want")
+    if len(query) > most:
+        raise BadRequest(f"query: has {len(query)} characters, at most {most} are taken; shorten it or attach a file")
+    if "\0" in query:
+        raise BadRequest("query: contains a NUL character; remove it")
+
+
+def _attachment(given: AttachmentIn, place: str) -> Attachment:
+    if (given.url is None) == (given.data is None):
+        raise BadRequest(f"{place}: give either url, or data (base64) with media_type")
+    if given.url is not None:
+        return _linked(given, given.url, place)
+    media_type = given.media_type
+    if media_type is None or not media_type.startswith(given.type + "/"):
+        raise BadRequest(f"{place}.media_type: must say what data is, such as {given.type}/{_SUCH_AS[given.type]}")
+    return Attachment(given.type, data=_base64(given.data or "", place), media_type=media_type)
+
+
+_SUCH_AS = {"image": "png", "audio": "wav", "video": "mp4"}
+_DATA_URL = re.compile(r"data:((?:image|audio|video)/[A-Za-z0-9.+-]+);base64,", re.IGNORECASE)
+
+
+def _linked(given: AttachmentIn, url: str, place: str) -> Attachment:
+    if match := _DATA_URL.match(url[:200]):
+        inline = AttachmentIn(given.type, data=url[match.end() :], media_type=match.group(1).lower())
+        return _attachment(inline, place)
+    if not re.match(r"https?://[^\s/]", url) or len(url) > 4096 or any(c <= " " or c == "\x7f" for c in url):
+        raise BadRequest(
+            f"{place}.url: must be an http:// or https:// address of at most 4096 characters, or a data: URL"
+        )
+    return Attachment(given.type, url=url, media_type=given.media_type)
+
+
+def _base64(data: str, place: str) -> str:
+    try:
+        if base64.b64decode(data, validate=True):
+            return data
+    except (binascii.Error, ValueError):
+        raise BadRequest(f"{place}.data: is not base64; send the file's bytes base64-encoded") from None
+    raise BadRequest(f"{place}.data: is empty; send the file's bytes base64-encoded")
+
+
+def _in_words(message: str) -> str:
+    """msgspec's "Expected `int`, got `str` - at `$.max_tokens`" with the place in front."""
+    what, _, where = message.partition(" - at `$")
+    place = where.rstrip("`").lstrip(".")
+    if "unknown field" in what:
+        known = AttachmentIn if place else RouteRequest
+        what += f"; the fields are {', '.join(known.__struct_fields__)}"
+    return f"{place}: {what}" if place else what

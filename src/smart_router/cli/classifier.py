@@ -1,0 +1,69 @@
+"""`smart-router classifier …`: the artifact behind the decisions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smart_router.cli.failing import plain_errors
+
+app = typer.Typer(help="Build, train and inspect the classifier.", no_args_is_help=True)
+
+
+@app.command()
+def build(
+    out: Annotated[Path | None, typer.Option(help="Where to; default: the user's folder of artifacts.")] = None,
+) -> None:
+    """
+    Export ENCODER_MODEL, quantise it and train the head. Needs the `build` extra.
+
+    Example: smart-router classifier build
+    """
+    from smart_router.classify.artifact import folder_for
+    from smart_router.classify.build import build as build_artifact
+    from smart_router.classify.examples import load_examples
+    from smart_router.cli.configured import configured
+
+    with plain_errors():
+        registry, settings = configured()
+        target = out or folder_for(settings.encoder_model, settings.classifier_dir)
+        build_artifact(
+            settings.encoder_model, load_examples(registry), list(registry.use_cases), target, say=typer.echo
+        )
+    typer.echo(f"built {target}")
+
+
+@app.command()
+def train() -> None:
+    """
+    Train the head for today's examples and use cases, if that has not been done: seconds, no torch.
+
+    Example: smart-router classifier train
+    """
+    from smart_router.classify.open import open_classifier
+    from smart_router.cli.configured import configured
+
+    with plain_errors():
+        registry, settings = configured()
+        classifier = open_classifier(registry, settings)
+    typer.echo(f"a {classifier.kind} classifier is ready{': ' + classifier.trouble if classifier.trouble else ''}")
+
+
+@app.command()
+def info() -> None:
+    """
+    Say which artifact is in use, and what it was made from.
+
+    Example: smart-router classifier info
+    """
+    from dataclasses import asdict
+
+    from smart_router.classify.artifact import find_artifact
+    from smart_router.cli.configured import configured
+
+    with plain_errors():
+        _, settings = configured()
+        artifact = find_artifact(settings.encoder_model, settings.classifier_dir)
+    typer.echo(f"{'folder':<16} {artifact.folder}")
+    for name, value in asdict(artifact.manifest).items():
+        typer.echo(f"{name:<16} {value}")

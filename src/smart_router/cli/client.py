@@ -1,0 +1,81 @@
+"""`smart-router route` and `classify`: clients over HTTP."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from smart_router.cli.failing import fail
+
+Url = Annotated[str, typer.Option(help="The router's address.", envvar="SMART_ROUTER_URL")]
+Key = Annotated[str | None, typer.Option(help="Its key.", envvar="API_KEY")]
+Session = Annotated[str | None, typer.Option(help="Continue this session.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
+Query = Annotated[str, typer.Argument(help="What to ask.")]
+
+DEFAULT_URL = "http://localhost:8001"
+TIMEOUT_S = 180.0
+
+
+def route(
+    query: Query,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    session: Session = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Ask the router, and see where the query went.
+
+    Example: smart-router route --session demo "Write a Python function to sort a list"
+    """
+    answer = _post(url, "/route", query, key, session)
+    if as_json:
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+        return
+    typer.echo(answer["result"])
+    bypass = "bypass" if answer["bypass_used"] else f"confidence {answer['confidence']:.2f}"
+    typer.echo(
+        f"[{answer['use_case']} · {answer['selected_model']} · {answer['reason']} · {bypass} · routing "
+        f"{answer['routing_time'] * 1000:.1f} ms · total {answer['total_time'] * 1000:.0f} ms · "
+        f"session {answer['session_id']}]",
+        err=True,
+    )
+
+
+def classify(
+    query: Query,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    session: Session = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    See how the router would decide, without sending the query anywhere.
+
+    Example: smart-router classify "what does this sign say"
+    """
+    answer = _post(url, "/classify", query, key, session)
+    if as_json:
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+        return
+    typer.echo(f"{answer['use_case']} ({answer['reason']}, confidence {answer['confidence']:.2f})")
+    for name, score in sorted(answer["scores"].items(), key=lambda item: -item[1]):
+        typer.echo(f"  {name:<12} {score:6.3f}  {'█' * round(score * 40)}")
+
+
+def _post(url: str, path: str, query: str, key: str | None, session: str | None) -> dict[str, Any]:
+    import httpx2
+
+    body = {"query": query} | ({"session_id": session} if session else {})
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        response = httpx2.post(url.rstrip("/") + path, json=body, headers=headers, timeout=TIMEOUT_S)
+        answer = response.json()
+    except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
+        fail(f"no router at {url}: {exc}; start one with `smart-router serve`, or give --url")
+    except ValueError:
+        fail(f"{url} answered {response.status_code} without JSON: is that a smart-router?")
+    if not isinstance(answer, dict) or not answer.get("success"):
+        fail(f"{response.status_code}: {answer.get('error_message', answer) if isinstance(answer, dict) else answer}")
+    return answer

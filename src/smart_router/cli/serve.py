@@ -1,0 +1,65 @@
+"""`smart-router serve`."""
+
+from typing import Annotated
+
+import typer
+
+from smart_router.cli.failing import CONFIGURATION, fail, plain_errors
+
+KEEP_ALIVE_S = 75  # idle client connections; longer than what load balancers keep theirs
+GRACE_S = 30  # for streams under way when told to stop
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Default: ROUTER_PORT or PORT, then 8001.", min=1, max=65535)] = None,
+    workers: Annotated[int, typer.Option(help="Processes; more than one needs REDIS_URL.", min=1, max=64)] = 1,
+) -> None:
+    """
+    Run the router.
+
+    Example: smart-router serve --host 0.0.0.0 --port 8001
+    """
+    import uvicorn
+
+    from smart_router.app import create_app
+    from smart_router.observe.logs import configure_logs
+    from smart_router.settings import load_settings
+
+    with plain_errors():
+        settings = load_settings()
+        if workers > 1 and not settings.redis_url:
+            fail("--workers: several processes share sessions through Redis; set REDIS_URL", CONFIGURATION)
+        configure_logs(settings.log_level)
+        _warn_if_open_to_all(host, settings.api_key is not None)
+        app = create_app(settings)
+    target = app if workers == 1 else "smart_router.cli.serve:worker_app"
+    uvicorn.run(
+        target,
+        factory=workers > 1,
+        host=host,
+        port=port or settings.router_port,
+        workers=workers,
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+def worker_app() -> object:
+    """One of several worker processes."""
+    from smart_router.app import create_app
+    from smart_router.observe.logs import configure_logs
+    from smart_router.settings import load_settings
+
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    return create_app(settings)
+
+
+def _warn_if_open_to_all(host: str, keyed: bool) -> None:
+    if not keyed and host not in ("127.0.0.1", "::1", "localhost"):
+        typer.echo(f"smart-router: listening on {host} without a key: anybody can use it. Set API_KEY.", err=True)

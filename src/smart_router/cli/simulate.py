@@ -1,0 +1,42 @@
+"""`smart-router simulate`: a simulated vLLM server."""
+
+from typing import Annotated
+
+import typer
+
+from smart_router.cli.failing import CONFIGURATION, fail
+
+
+def simulate(
+    model: Annotated[str, typer.Option(help="Id under which it serves.")],
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    kind: Annotated[str, typer.Option(help="text, image, audio (Whisper) or any: decides the routes.")] = "any",
+    ttft_ms: Annotated[float, typer.Option(help="Time to first token, milliseconds.")] = 50.0,
+    tokens_per_second: Annotated[float, typer.Option(help="Of each answer; 0 = as fast as the wire.")] = 100.0,
+    max_model_len: Annotated[int, typer.Option(help="Tokens of prompt and answer together.")] = 4096,
+    fault: Annotated[str | None, typer.Option(help="What goes wrong; POST /simulate/faults lists them.")] = None,
+    fault_rate: Annotated[float, typer.Option(help="Probability of the fault, 0 to 1.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the draws of faults.")] = 0,
+) -> None:
+    """
+    Run a SIMULATED vLLM server: the real one's HTTP surface, without a model.
+
+    Example: smart-router simulate --model Qwen/Qwen2.5-7B-Instruct --port 8000 --kind text
+    """
+    from smart_router.simulate import SimulatedModel, serve
+
+    try:
+        options = SimulatedModel(
+            id=model,
+            kind=kind,  # type: ignore[arg-type]  # checked by the dataclass itself
+            ttft_ms=ttft_ms,
+            tokens_per_second=tokens_per_second,
+            max_model_len=max_model_len,
+            fault=fault,  # type: ignore[arg-type]
+            fault_rate=fault_rate,
+            seed=seed,
+        )
+    except ValueError as exc:
+        fail(str(exc), CONFIGURATION)
+    serve(options, host=host, port=port)

@@ -1,0 +1,34 @@
+"""Is a replica fit to be asked? Two failures in a row say no, one success says yes."""
+
+from dataclasses import dataclass, replace
+
+FAILURES_UNTIL_UNHEALTHY = 2  # one may be an accident
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`healthy` is None until the first answer; times are seconds of a monotonic clock."""
+
+    healthy: bool | None = None
+    failures: int = 0  # in a row
+    retry_at: float = 0.0  # an unhealthy replica may be tried again from here on
+    response_time_s: float | None = None
+    trouble: str = ""
+
+    def usable(self, now: float) -> bool:
+        """Healthy, unknown, or due for another try."""
+        return self.healthy is not False or now >= self.retry_at
+
+
+def succeeded(health: Health, response_time_s: float) -> Health:
+    return replace(health, healthy=True, failures=0, retry_at=0.0, response_time_s=response_time_s, trouble="")
+
+
+def failed(health: Health, now: float, trouble: str) -> Health:
+    failures = health.failures + 1
+    if failures < FAILURES_UNTIL_UNHEALTHY and health.healthy:
+        return replace(health, failures=failures, trouble=trouble)
+    pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(16, failures - 1))
+    return Health(healthy=False, failures=failures, retry_at=now + pause, trouble=trouble)

@@ -1,0 +1,113 @@
+"""
+Every error a client can see, each with its HTTP status, code and, where trying again helps, a delay.
+
+    RouterError
+    ├── BadRequest 400                 the request is at fault; the message says what to send
+    │   ├── BodyTooLarge 413
+    │   └── UnsupportedMedia 415
+    ├── Unauthorized 401
+    ├── UnknownSession 404             also for another caller's session: same body
+    ├── UnknownUseCase 404
+    ├── UpstreamError 502              one attempt at one replica failed
+    │   ├── BackendUnreachable         no connection; another replica may answer
+    │   ├── BackendBroke               an answer that cannot be used
+    │   ├── BackendBusy 503            told us to come back later
+    │   ├── BackendTimeout 504         too slow
+    │   └── BackendRejected 4xx        the model server refuses this request: no other replica would take it
+    └── NoModelAvailable 503           nothing that serves the use case answers
+
+Not for clients: ConfigurationError (stops the start), StoreUnavailable (routing goes on without the store),
+ArtifactUnusable (the classifier goes on with what it has).
+"""
+
+
+class RouterError(Exception):
+    status = 500
+    code = "internal_error"
+    retry_after_s: float | None = None
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
+
+
+class BadRequest(RouterError):
+    status = 400
+    code = "bad_request"
+
+
+class BodyTooLarge(BadRequest):
+    status = 413
+    code = "body_too_large"
+
+
+class UnsupportedMedia(BadRequest):
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Unauthorized(RouterError):
+    status = 401
+    code = "unauthorized"
+
+
+class UnknownSession(RouterError):
+    status = 404
+    code = "unknown_session"
+
+
+class UnknownUseCase(RouterError):
+    status = 404
+    code = "unknown_use_case"
+
+
+class UpstreamError(RouterError):
+    status = 502
+    code = "upstream_error"
+
+
+class BackendUnreachable(UpstreamError):
+    code = "upstream_unreachable"
+
+
+class BackendBroke(UpstreamError):
+    code = "upstream_broke"
+
+
+class BackendBusy(UpstreamError):
+    status = 503
+    code = "upstream_busy"
+    retry_after_s = 1.0
+
+
+class BackendTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+
+
+class BackendRejected(UpstreamError):
+    code = "upstream_rejected"
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NoModelAvailable(RouterError):
+    status = 503
+    code = "no_model_available"
+    retry_after_s = 2.0
+
+
+class ConfigurationError(Exception):
+    """The process must not start; the message names the place and what would be right."""
+
+
+class StoreUnavailable(Exception):
+    """The session store did not answer in time."""
+
+
+class ArtifactUnusable(Exception):
+    """A classifier artifact is missing, damaged or stale; the message says which."""

@@ -1,0 +1,1 @@
+"""How often the router is right, measured on labelled queries that it has not learnt from."""

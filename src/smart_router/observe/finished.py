@@ -1,0 +1,42 @@
+"""The record of a finished exchange, and who wants it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from smart_router.types import Reason, Usage
+
+Outcome = Literal["ok", "aborted", "client_error", "upstream_error", "unavailable", "timeout", "internal_error"]
+
+NOTHING_USED = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """
+    One exchange, successful or not. Durations in seconds; what was never reached is None. *previous_use_case* is set
+    when the conversation changed.
+    """
+
+    request_id: str
+    session_id: str
+    outcome: Outcome
+    total_s: float
+    use_case: str | None = None
+    model: str | None = None
+    endpoint: str | None = None
+    reason: Reason | None = None
+    confidence: float = 0.0
+    bypass: bool = False
+    encoded: bool = False  # the classifier looked at this turn
+    new_session: bool = False
+    previous_use_case: str | None = None
+    fallback_from: str | None = None  # the model that should have answered
+    routing_s: float | None = None
+    first_token_s: float | None = None
+    inference_s: float | None = None
+    usage: Usage = NOTHING_USED
+    status: int = 200
+
+
+Observer = Callable[[Finished], None]

@@ -1,0 +1,223 @@
+"""
+The path of a request, top-down:
+
+    serve(ask)
+      begin      one round trip: the session and its conversation
+      use case   explicit -> media -> session (bypass) -> guard -> classify
+      open       model by preference, replica by affinity; the next one until somebody accepts
+      pin        commit the choice, now that it is known to work
+    finish(exchange)
+      remember   append the exchange to the conversation
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import structlog
+
+from smart_router.chooser import Chooser
+from smart_router.decide import memory
+from smart_router.decide.switch import Standing
+from smart_router.errors import (
+    BackendRejected,
+    BackendTimeout,
+    BackendUnreachable,
+    BadRequest,
+    NoModelAvailable,
+    StoreUnavailable,
+    UpstreamError,
+)
+from smart_router.exchange import Exchange, Timing
+from smart_router.observe.finished import Observer
+from smart_router.observe.metrics import Metrics
+from smart_router.registry import Model, Registry
+from smart_router.sessions.base import Begun, Key, Pin, SessionStore
+from smart_router.settings import Settings
+from smart_router.types import Ask, Decision, Lane, Message, Session
+from smart_router.upstream.base import Answer, Call
+from smart_router.upstream.fleet import Fleet, Lease, NoReplica
+
+log = structlog.get_logger("pipeline")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model server accepted the request."""
+
+    lease: Lease
+    answer: Answer
+
+
+class Pipeline:
+    """Ties the decisions to the session store, the classifier and the model servers."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        chooser: Chooser,
+        store: SessionStore,
+        fleet: Fleet,
+        metrics: Metrics,
+        observers: Sequence[Observer],
+    ) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._chooser = chooser
+        self._store = store
+        self._fleet = fleet
+        self._metrics = metrics
+        self._observers = observers
+
+    async def serve(self, ask: Ask) -> Exchange:
+        """
+        Route *ask* and open its answer. The caller must close the exchange.
+
+        Raises:
+            RouterError: nothing was stored, and nothing is held.
+        """
+        timing = Timing(perf_counter())
+        begun = await self._begin(ask)
+        decision = await self._chooser.choose(ask, _standing(begun.session))
+        candidates = self._candidates(ask, decision)
+        timing.decided = timing.asked = perf_counter()
+        opened = await self._open(ask, candidates, begun)
+        exchange = Exchange(
+            ask, decision, opened.lease, opened.answer, timing, begun.session, candidates[0].id, self._observers
+        )
+        try:
+            await self._pin(exchange)
+        except BaseException:
+            await exchange.close()
+            raise
+        return exchange
+
+    async def finish(self, exchange: Exchange) -> None:
+        """Remember a complete exchange, if its caller wants that; before the client learns that it is complete."""
+        ask = exchange.ask
+        if not (exchange.complete and ask.remember and self._settings.memory_turns):
+            return
+        room = self._settings.memory_bytes
+        said = Message("user", ask.query, ask.attachments), Message("assistant", exchange.text)
+        try:
+            await self._store.remember(_key(ask), [memory.trimmed(message, room) for message in said])
+        except StoreUnavailable as exc:
+            self._store_failed(exc)
+
+    async def classify(self, ask: Ask) -> tuple[Decision, Model]:
+        """The decision alone, for a query or inside a live session: nothing is stored, counted or prolonged."""
+        try:
+            session = await self._store.get(_key(ask))
+        except StoreUnavailable:
+            session = None
+        decision = await self._chooser.choose(ask, _standing(session), explain=True)
+        candidates = self._candidates(ask, decision)
+        return decision, next((m for m in candidates if self._fleet.can_answer(m.id)), candidates[0])
+
+    async def _begin(self, ask: Ask) -> Begun:
+        started = perf_counter()
+        try:
+            begun = await self._store.begin(_key(ask), history=self._settings.memory_turns > 0)
+        except StoreUnavailable as exc:
+            self._store_failed(exc)
+            return Begun()
+        self._metrics.redis.observe(perf_counter() - started)
+        self._metrics.redis_degraded.set(0)
+        return begun
+
+    def _candidates(self, ask: Ask, decision: Decision) -> tuple[Model, ...]:
+        candidates = self._registry.candidates(decision.use_case, ask.attached)
+        if not candidates:
+            kinds = ", ".join(sorted(ask.attached))
+            raise BadRequest(f"attachments: no model of use case {decision.use_case} takes {kinds}")
+        return candidates
+
+    async def _open(self, ask: Ask, candidates: Sequence[Model], begun: Begun) -> Opened:
+        """
+        Ask one replica after the other until one accepts, all within one deadline.
+
+        Raises:
+            RouterError: the last failure, or that there was nobody to ask.
+        """
+        failure: UpstreamError | None = None
+        try:
+            async with asyncio.timeout(self._settings.open_timeout):
+                for lease in self._leases(ask, candidates, begun.session):
+                    found = await self._attempt(lease, self._call(ask, lease.model, begun))
+                    if isinstance(found, Opened):
+                        return found
+                    failure = found
+        except TimeoutError:
+            failure = BackendTimeout("no model server answered in time")
+        if failure is None or isinstance(failure, BackendUnreachable):
+            raise NoModelAvailable("no model server is reachable for this use case; try again shortly") from failure
+        raise failure
+
+    async def _attempt(self, lease: Lease, call: Call) -> Opened | UpstreamError:
+        started = perf_counter()
+        try:
+            answer = await lease.upstream.open(call, lease.endpoint)
+        except BackendRejected:
+            lease.release()
+            raise
+        except UpstreamError as exc:
+            lease.blame(exc)
+            lease.release()
+            self._metrics.failures.labels(lease.model.id, exc.code).inc()
+            log.warning("attempt failed", model=lease.model.id, replica=lease.endpoint, error=exc.message)
+            return exc
+        except BaseException:
+            lease.release()
+            raise
+        lease.answered(perf_counter() - started)
+        return Opened(lease, answer)
+
+    def _leases(self, ask: Ask, candidates: Sequence[Model], session: Session | None) -> Iterator[Lease]:
+        """Places at one replica after the other, by model, then by affinity; each is taken when it is asked for."""
+        first = True
+        for model in candidates:
+            warm = _warm_replica(session, model)
+            tried: set[str] = set()
+            while True:
+                try:
+                    lease = self._fleet.lease(model.id, warm, f"{ask.caller}/{ask.session_id}", frozenset(tried))
+                except NoReplica:
+                    break
+                tried.add(lease.endpoint)
+                if not first:
+                    self._metrics.retries.inc()
+                first = False
+                yield lease
+
+    def _call(self, ask: Ask, model: Model, begun: Begun) -> Call:
+        settings = self._settings
+        history = memory.recalled(begun.history, settings.memory_turns, settings.memory_bytes, model.accepts)
+        return Call(ask, model, history, stream=ask.stream)
+
+    async def _pin(self, exchange: Exchange) -> None:
+        decision, model = exchange.decision, exchange.lease.model
+        lane = Lane(decision.use_case, model.id, exchange.lease.endpoint, decision.confidence)
+        turn = exchange.before.turn if exchange.before else 0
+        try:
+            await self._store.commit(_key(exchange.ask), Pin(model.lane, lane, turn))
+        except StoreUnavailable as exc:
+            self._store_failed(exc)
+
+    def _store_failed(self, exc: StoreUnavailable) -> None:
+        self._metrics.redis_degraded.set(1)
+        log.warning("session store unavailable, routing goes on without it", error=str(exc))
+
+
+def _key(ask: Ask) -> Key:
+    return Key(ask.caller, ask.session_id)
+
+
+def _standing(session: Session | None) -> Standing | None:
+    return Standing(session.lane.use_case, session.lane.confidence) if session else None
+
+
+def _warm_replica(session: Session | None, model: Model) -> str | None:
+    lane = session.lanes.get(model.lane) if session else None
+    return lane.replica if lane and lane.model == model.id else None

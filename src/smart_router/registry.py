@@ -1,0 +1,255 @@
+"""
+The registry: which use cases exist, which models serve them, and where.
+
+Read from YAML with `${VAR:-default}` (which nests), validated whole, and refused with one line per mistake:
+the YAML path, what is wrong and what would be right.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from smart_router.errors import ConfigurationError
+from smart_router.types import Api, MediaKind, Modality
+
+Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
+Lifecycle = Literal["always", "sleep", "process", "lora", "ollama"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Defaults(_Part):
+    use_case: Id = "agent"
+    max_tokens: int = Field(100, ge=1, le=1_000_000)
+    temperature: float = Field(0.7, ge=0, le=2)
+
+
+class Model(_Part):
+    """One model and the servers that answer for it; every endpoint is a replica."""
+
+    id: Id
+    backend: Literal["vllm", "ollama", "openai"] = "vllm"
+    endpoints: tuple[str, ...] = Field(min_length=1)
+    served_as: str = ""
+    capabilities: tuple[str, ...] = ()
+    accepts: tuple[Modality, ...] = ("text",)
+    api: Api = "chat"
+    languages: tuple[str, ...] = ()
+    performance: int = Field(50, ge=0, le=100)
+    max_in_flight: int = Field(64, ge=1, le=100_000)
+    group: str = ""
+    lifecycle: Lifecycle = "always"
+    fallbacks: tuple[Id, ...] = ()
+
+    @property
+    def served_name(self) -> str:
+        return self.served_as or self.id
+
+    @property
+    def lane(self) -> str:
+        """The backend group that a session keeps a lane for: the GPU group, else the model by itself."""
+        return self.group or self.id
+
+
+class Group(_Part):
+    max_resident: int = Field(1, ge=1, le=1000)
+
+
+class UseCase(_Part):
+    id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    description: str = ""
+    models: tuple[Id, ...] = Field(min_length=1)
+    modalities: tuple[Modality, ...] = ("text",)
+    examples: str | None = None
+
+
+class _File(_Part):
+    version: Literal[1]
+    defaults: Defaults = Defaults()
+    models: tuple[Model, ...] = Field(min_length=1)
+    groups: dict[str, Group] = {}
+    use_cases: tuple[UseCase, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A validated registry; *models* and *use_cases* keep the file's order."""
+
+    source: Path
+    defaults: Defaults
+    models: Mapping[str, Model]
+    groups: Mapping[str, Group]
+    use_cases: Mapping[str, UseCase]
+
+    def candidates(self, use_case: str, attached: frozenset[MediaKind] = frozenset()) -> tuple[Model, ...]:
+        """The models that may answer, in order: its own that accept what is attached, then their fallbacks."""
+        own = [self.models[name] for name in self.use_cases[use_case].models]
+        fallbacks = [self.models[name] for model in own for name in model.fallbacks]
+        return tuple(model for model in dict.fromkeys([*own, *fallbacks]) if attached <= set(model.accepts))
+
+    def examples_path(self, use_case: UseCase) -> Path | None:
+        return self.source.parent / use_case.examples if use_case.examples else None
+
+
+def default_registry_path() -> Path:
+    """`config/model_registry.yaml` here, else in the source tree, else the copy inside the package."""
+    package = Path(__file__).parent
+    places = (Path("config"), package.parents[1] / "config", package / "config")
+    return next((found for place in places if (found := place / "model_registry.yaml").exists()), places[-1])
+
+
+def load_registry(path: Path, environ: Mapping[str, str] | None = None) -> Registry:
+    """
+    Read and check the registry at *path*.
+
+    Raises:
+        ConfigurationError: a line per mistake, each with its YAML path and what would be right.
+    """
+    file = _parse(_interpolated(_read(path), os.environ if environ is None else environ, path), path)
+    if mistakes := [*_broken_references(file), *_bad_endpoints(file), *_missing_examples(file, path)]:
+        raise ConfigurationError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
+    return Registry(
+        source=path.resolve(),
+        defaults=file.defaults,
+        models={model.id: model for model in file.models},
+        groups=file.groups,
+        use_cases={use_case.id: use_case for use_case in file.use_cases},
+    )
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: no such registry; set MODEL_REGISTRY to one, or unset it") from None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{path}: cannot be read: {exc}") from None
+    except yaml.YAMLError as exc:
+        raise ConfigurationError(f"{path}: not YAML: {' '.join(str(exc).split())}") from None
+
+
+_INNERMOST = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
+
+
+def _interpolated(node: Any, environ: Mapping[str, str], path: Path, place: str = "") -> Any:
+    if isinstance(node, dict):
+        return {k: _interpolated(v, environ, path, f"{place}.{k}" if place else str(k)) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_interpolated(v, environ, path, f"{place}[{i}]") for i, v in enumerate(node)]
+    return _substituted(node, environ, path, place) if isinstance(node, str) and "${" in node else node
+
+
+def _substituted(text: str, environ: Mapping[str, str], path: Path, place: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        found = environ.get(name) or default
+        if found is None:
+            raise ConfigurationError(f"{path}: {place}: {name} is not set; set it or write ${{{name}:-default}}")
+        return found
+
+    for _ in range(8):  # defaults may nest; values from the environment are not looked into
+        replaced = _INNERMOST.sub(value, text)
+        if replaced == text:
+            break
+        text = replaced
+    if "${" in text:
+        raise ConfigurationError(f"{path}: {place}: {text!r} is not of the form ${{NAME}} or ${{NAME:-default}}")
+    return text
+
+
+def _parse(data: Any, path: Path) -> _File:
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"{path}: must be a mapping with version, models and use_cases")
+    try:
+        return _File.model_validate(data)
+    except ValidationError as exc:
+        lines = (f"{path}: {_place(error['loc'])}: {_advice(dict(error))}" for error in exc.errors())
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    place = ""
+    for step in loc:
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+    return place
+
+
+def _advice(error: dict[str, Any]) -> str:
+    kind, message = error["type"], str(error["msg"])
+    if kind == "extra_forbidden":
+        return f"unknown key; the keys known here are {', '.join(_known_keys(error['loc']))}"
+    if kind == "missing":
+        return "required and missing"
+    return f"{message[0].lower()}{message[1:]} (it is {error['input']!r:.80})"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    parts: dict[str, type[_Part]] = {"models": Model, "use_cases": UseCase, "defaults": Defaults, "groups": Group}
+    part = parts.get(str(loc[0]), _File) if len(loc) > 1 else _File
+    return list(part.model_fields)
+
+
+def _broken_references(file: _File) -> Iterator[str]:
+    models, use_cases = [model.id for model in file.models], [use_case.id for use_case in file.use_cases]
+    yield from _repeats("models", models)
+    yield from _repeats("use_cases", use_cases)
+    if file.defaults.use_case not in use_cases:
+        yield f"defaults.use_case: {_not_among(file.defaults.use_case, 'use cases', use_cases)}"
+    for i, use_case in enumerate(file.use_cases):
+        for j, name in enumerate(use_case.models):
+            if name not in models:
+                yield f"use_cases[{i}].models[{j}]: {_not_among(name, 'models', models)}"
+    for i, model in enumerate(file.models):
+        for j, name in enumerate(model.fallbacks):
+            if name not in models:
+                yield f"models[{i}].fallbacks[{j}]: {_not_among(name, 'models', models)}"
+        if model.group and file.groups and model.group not in file.groups:
+            yield f"models[{i}].group: {_not_among(model.group, 'groups', list(file.groups))}"
+
+
+def _repeats(key: str, ids: list[str]) -> Iterator[str]:
+    for i, name in enumerate(ids):
+        if name in ids[:i]:
+            yield f'{key}[{i}].id: "{name}" is already the id of {key}[{ids.index(name)}]'
+
+
+def _not_among(name: str, what: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    hint = f'; did you mean "{close[0]}"?' if close else ""
+    return f'"{name}" is not among the {what}: {", ".join(known)}{hint}'
+
+
+def _bad_endpoints(file: _File) -> Iterator[str]:
+    for i, model in enumerate(file.models):
+        for j, endpoint in enumerate(model.endpoints):
+            if mistake := _endpoint_mistake(endpoint):
+                yield f'models[{i}].endpoints[{j}]: "{endpoint}" {mistake}, such as http://localhost:8000'
+
+
+def _endpoint_mistake(endpoint: str) -> str | None:
+    try:
+        parts = urlsplit(endpoint)
+        port = parts.port
+    except ValueError:
+        return "has no valid port; give an address"
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        return "is not an http:// or https:// address; give one"
+    if parts.query or parts.fragment:
+        return "must not have a query or a fragment; give the server's address"
+    return None
+
+
+def _missing_examples(file: _File, path: Path) -> Iterator[str]:
+    for i, use_case in enumerate(file.use_cases):
+        if use_case.examples and not (path.parent / use_case.examples).is_file():
+            yield f"use_cases[{i}].examples: no file {path.parent / use_case.examples}; write one, or leave the key out"

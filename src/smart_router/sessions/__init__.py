@@ -1,0 +1,23 @@
+"""Where sessions are kept: one kind per file."""
+
+from collections.abc import Callable
+
+from smart_router.sessions.base import Limits, SessionStore
+from smart_router.sessions.memory import EmbeddedStore
+from smart_router.sessions.redis import RedisStore
+from smart_router.settings import Settings
+
+KINDS: dict[str, Callable[[Settings, Limits], SessionStore]] = {
+    "embedded": lambda settings, limits: EmbeddedStore(limits),
+    "redis": lambda settings, limits: RedisStore(
+        settings.redis_url.get_secret_value() if settings.redis_url else "",
+        limits,
+        timeout_ms=settings.redis_timeout_ms,
+    ),
+}
+
+
+def open_store(settings: Settings) -> SessionStore:
+    """The Redis of REDIS_URL, else the embedded store."""
+    limits = Limits(settings.session_timeout, settings.memory_turns, settings.memory_bytes, settings.max_sessions)
+    return KINDS["redis" if settings.redis_url else "embedded"](settings, limits)

@@ -1,0 +1,118 @@
+"""The embedded store: one process, bounded, gone with it."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from smart_router.decide.memory import size
+from smart_router.sessions.base import Begun, Key, Limits, Pin
+from smart_router.types import Lane, Message, Session
+
+
+@dataclass(slots=True)
+class _Entry:
+    session: Session
+    expires: float  # monotonic seconds
+    history: list[Message] = field(default_factory=list)
+
+
+class EmbeddedStore:
+    """Least recently used sessions make room when there are more than `limits.sessions`."""
+
+    kind = "embedded"
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._limits = limits
+        self._monotonic = monotonic
+        self._wall_clock = wall_clock
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()  # the next to expire first
+
+    async def start(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        self._entries.clear()
+
+    async def ping(self) -> None:
+        """Always there."""
+
+    async def begin(self, key: Key, *, history: bool) -> Begun:
+        entry = self._live(key)
+        if entry is None:
+            return Begun()
+        self._prolong(key, entry)
+        return Begun(entry.session, tuple(entry.history) if history else ())
+
+    async def commit(self, key: Key, pin: Pin) -> Session:
+        entry, now = self._live(key), self._wall_clock()
+        if entry is None:
+            entry = _Entry(_first(key.owner, pin, now), 0.0)
+        else:
+            entry.session = _next(entry.session, pin, now)
+        self._prolong(key, entry)
+        while len(self._entries) > self._limits.sessions:
+            self._entries.popitem(last=False)
+        return entry.session
+
+    async def remember(self, key: Key, messages: Sequence[Message]) -> None:
+        entry = self._live(key)
+        if entry is None:
+            return
+        entry.history = _bounded([*entry.history, *messages], self._limits)
+        self._prolong(key, entry)
+
+    async def get(self, key: Key) -> Session | None:
+        entry = self._live(key)
+        return entry.session if entry else None
+
+    async def end(self, key: Key) -> bool:
+        entry = self._live(key)
+        self._entries.pop(key, None)
+        return entry is not None
+
+    def _live(self, key: Key) -> _Entry | None:
+        self._drop_expired()
+        return self._entries.get(key)
+
+    def _prolong(self, key: Key, entry: _Entry) -> None:
+        entry.expires = self._monotonic() + self._limits.ttl_s
+        self._entries[key] = entry
+        self._entries.move_to_end(key)
+
+    def _drop_expired(self) -> None:
+        """Every entry lives equally long, so the order of use is the order of expiry."""
+        now = self._monotonic()
+        while self._entries and next(iter(self._entries.values())).expires <= now:
+            self._entries.popitem(last=False)
+
+
+def _first(owner: str, pin: Pin, now: float) -> Session:
+    return Session(owner, turn=1, group=pin.group, lanes={pin.group: pin.lane}, count=1, created=now, accessed=now)
+
+
+def _next(session: Session, pin: Pin, now: float) -> Session:
+    counted = replace(session, count=session.count + 1, accessed=now)
+    if pin.turn != session.turn:
+        return counted
+    changes = pin.group != session.group or not _same_place(session.lane, pin.lane)
+    lanes = {**session.lanes, pin.group: pin.lane}
+    return replace(counted, turn=session.turn + changes, group=pin.group, lanes=lanes)
+
+
+def _same_place(a: Lane, b: Lane) -> bool:
+    return (a.use_case, a.model, a.replica) == (b.use_case, b.model, b.replica)
+
+
+def _bounded(history: list[Message], limits: Limits) -> list[Message]:
+    kept = history[-2 * limits.memory_turns :] if limits.memory_turns else []
+    total = sum(size(message) for message in kept)
+    while kept and total > limits.memory_bytes:
+        total -= size(kept.pop(0))
+    return kept

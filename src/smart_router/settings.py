@@ -1,0 +1,135 @@
+"""
+Settings from the environment and `.env`, under the names users know them by.
+
+A malformed value stops the start with the variable's name, what it held and what is allowed.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from smart_router.errors import ConfigurationError
+from smart_router.types import RoutingMode
+
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Settings(BaseSettings):
+    """One process's settings; durations in seconds, sizes in bytes unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    # What to route to, and how
+    model_registry: Path | None = None  # None: ./config/model_registry.yaml, else the one in the package
+    routing_mode: RoutingMode = "realtime"
+    vllm_base_url: str | None = None  # read by the registry's ${VLLM_BASE_URL}
+
+    # The door
+    router_port: int = Field(8001, ge=1, le=65535, validation_alias="ROUTER_PORT")
+    api_key: SecretStr | None = None
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
+    max_query_chars: int = Field(32_768, ge=1, le=10_000_000)
+    max_attachments: int = Field(8, ge=0, le=64)
+    body_timeout: Seconds = 30.0
+
+    # Sessions
+    redis_url: SecretStr | None = None
+    redis_timeout_ms: int = Field(50, ge=1, le=10_000)
+    session_timeout: int = Field(1800, ge=1, le=30 * 24 * 3600)
+    max_sessions: int = Field(50_000, ge=1, le=10_000_000)  # bound of the embedded store
+    memory_turns: int = Field(10, ge=0, le=200)
+    memory_bytes: int = Field(262_144, ge=1024, le=16 * 1024 * 1024)  # per session, attachments included
+
+    # The classifier
+    encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    classifier_dir: Path | None = None  # where artifacts built here are kept; None: the user's cache folder
+    confidence_threshold: float = Field(0.35, ge=0, le=1)  # probability; below it: the default use case
+    switch_margin: float = Field(0.6, ge=0, le=1)  # probability by which another use case must lead to end a topic
+    guard_threshold: float = Field(0.5, ge=0, le=1)  # probability of another use case that alarms the guard
+    classifier_queue: int = Field(1024, ge=1, le=100_000)
+    classifier_timeout: Seconds = 2.0
+
+    # Upstream
+    connect_timeout: Seconds = 1.0
+    first_byte_timeout: Seconds = 120.0
+    between_chunks_timeout: Seconds = 30.0
+    open_timeout: Seconds = 150.0  # all attempts of one request together
+    health_interval: Seconds = 5.0
+    health_timeout: Seconds = 1.0
+    replica_slack: int = Field(8, ge=0, le=10_000)  # requests by which the warm replica may be busier
+
+    # What is seen of it
+    log_level: str = "info"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_has_two_names(cls, values: dict[str, object]) -> dict[str, object]:
+        import os
+
+        if "ROUTER_PORT" not in values and os.environ.get("PORT"):
+            values["ROUTER_PORT"] = os.environ["PORT"]
+        return values
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(REDIS_SCHEMES):
+            raise ValueError(f"must start with one of {', '.join(REDIS_SCHEMES)}, such as redis://localhost:6379/0")
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.lower() not in LOG_LEVELS:
+            raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+        return value.lower()
+
+
+# Named in the contract, not enforced yet: a guard that silently does nothing is worse than none.
+_NOT_YET = {
+    "API_KEYS_FILE": "use API_KEY, one shared key",
+    "RATE_LIMIT_PER_MINUTE": "leave it at 0 and limit in front of the router",
+}
+
+
+def load_settings(environ: dict[str, str] | None = None) -> Settings:
+    """
+    Read `.env` and the environment.
+
+    Raises:
+        ConfigurationError: a value is malformed; one line per variable.
+    """
+    import os
+
+    _refuse_what_is_not_enforced(environ if environ is not None else dict(os.environ))
+    try:
+        return Settings()
+    except ValidationError as exc:
+        raise ConfigurationError("\n".join(_line(error) for error in exc.errors())) from None
+
+
+def _refuse_what_is_not_enforced(environ: dict[str, str]) -> None:
+    for name, instead in _NOT_YET.items():
+        if environ.get(name, "") not in ("", "0"):
+            raise ConfigurationError(f"{name}: this version does not enforce it; {instead}")
+
+
+def _line(error: object) -> str:
+    assert isinstance(error, dict)
+    name = str(error["loc"][0]).upper() if error["loc"] else "settings"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    secret = name in ("API_KEY", "REDIS_URL")
+    return f"{name}: {message}" + ("" if secret else f" (it is {error.get('input')!r})")

@@ -1,0 +1,216 @@
+"""The vLLM kind: its OpenAI-style API over aiohttp, with a deadline for every wait."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+
+from smart_router.decide import sse
+from smart_router.errors import (
+    BackendBroke,
+    BackendBusy,
+    BackendRejected,
+    BackendTimeout,
+    BackendUnreachable,
+    UpstreamError,
+)
+from smart_router.settings import Settings
+from smart_router.upstream import payload
+from smart_router.upstream.base import Answer, Call, Piece
+
+KEEP_ALIVE_S = 3.5  # vLLM's server closes idle connections after 5 s; ours must go first
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+MAX_ERROR_BYTES = 64 * 1024
+LONGEST_RETRY_AFTER_S = 60.0
+CALLERS_FAULT = (400, 413, 422)  # the model server refuses what the caller asked for
+
+
+class VllmUpstream:
+    """One pool of connections for all replicas. Deadlines come from the settings."""
+
+    kind = "vllm"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._http: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout)
+        self._http = aiohttp.ClientSession(
+            connector=connector, timeout=timeout, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar()
+        )
+
+    async def close(self) -> None:
+        if self._http:
+            await self._http.close()
+
+    async def open(self, call: Call, endpoint: str) -> Answer:
+        request = payload.request_for(call)
+        deadline_s = self._settings.first_byte_timeout
+        response = await self._send("POST", endpoint + request.path, deadline_s, **_body(request))
+        try:
+            await _refuse_errors(response)
+            if not call.stream or request.whole:
+                return await self._whole(response, call)
+            stream = StreamedAnswer(response, self._settings.between_chunks_timeout)
+            await asyncio.wait_for(stream.await_first(), deadline_s)
+            return stream
+        except BaseException as exc:
+            response.close()
+            if isinstance(exc, TimeoutError):
+                raise BackendTimeout("the model server accepted the request but sent no content in time") from exc
+            raise
+
+    async def check(self, endpoint: str) -> None:
+        response = await self._send("GET", endpoint + "/health", self._settings.health_timeout)
+        response.release()
+        if response.status != 200:
+            raise BackendBroke(f"health check answered {response.status}")
+
+    async def _send(self, method: str, url: str, deadline_s: float, **arguments: Any) -> aiohttp.ClientResponse:
+        assert self._http is not None, "start() comes first"
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await self._http.request(method, url, allow_redirects=False, **arguments)
+        except aiohttp.ClientConnectorError as exc:
+            raise BackendUnreachable("the model server cannot be reached") from exc
+        except aiohttp.ServerTimeoutError as exc:  # of the connect: the only one that aiohttp keeps here
+            raise BackendUnreachable("the model server did not accept a connection in time") from exc
+        except TimeoutError as exc:
+            raise BackendTimeout("the model server did not answer in time") from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            raise BackendBroke(f"the connection to the model server broke ({type(exc).__name__})") from exc
+
+    async def _whole(self, response: aiohttp.ClientResponse, call: Call) -> "WholeAnswer":
+        try:
+            async with asyncio.timeout(self._settings.between_chunks_timeout):
+                body = await _read(response, MAX_ANSWER_BYTES)
+        except (aiohttp.ClientError, OSError) as exc:
+            raise BackendBroke("the model server's answer broke off") from exc
+        response.release()
+        return WholeAnswer(payload.piece_from(call.model.api, body, response.content_type))
+
+
+class WholeAnswer:
+    """An answer that arrived in one piece; its connection is back in the pool already."""
+
+    def __init__(self, piece: Piece) -> None:
+        self._piece = piece
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        yield self._piece
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class StreamedAnswer:
+    """
+    Chat or transcription deltas, read as they arrive. The stream must end with `[DONE]`, else it broke; empty deltas
+    and comments do not reset the deadline between chunks.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, between_s: float) -> None:
+        self._response = response
+        self._between_s = between_s
+        self._parser = sse.Parser()
+        self._ready: list[Piece] = []
+        self._complete = False
+
+    async def await_first(self) -> None:
+        """Hold back until the first content, or the end: until then another replica can still take over."""
+        while not self._complete and not any(piece.text for piece in self._ready):
+            await self._more()
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        while True:
+            ready, self._ready = self._ready, []
+            for piece in ready:
+                yield piece
+            if self._complete:
+                return
+            await self._next()
+
+    async def close(self) -> None:
+        if self._complete:
+            self._response.release()
+        else:
+            self._response.close()  # the server sees it and aborts
+
+    async def _next(self) -> None:
+        try:
+            async with asyncio.timeout(self._between_s):
+                while not self._ready and not self._complete:
+                    await self._more()
+        except TimeoutError as exc:
+            raise BackendTimeout("the model server stopped in the middle of its answer") from exc
+
+    async def _more(self) -> None:
+        try:
+            chunk = await self._response.content.readany()
+            events = self._parser.feed(chunk)
+        except (aiohttp.ClientError, OSError) as exc:
+            raise BackendBroke("the model server's answer broke off") from exc
+        except ValueError as exc:
+            raise BackendBroke("the model server's stream cannot be read") from exc
+        for event in events:
+            self._take(event)
+        if not chunk and not self._complete:
+            raise BackendBroke("the model server's answer ended without its end")
+
+    def _take(self, event: sse.Event) -> None:
+        if event.data == "[DONE]":
+            self._complete = True
+        elif not self._complete:
+            piece = payload.piece_of_stream(event.data)
+            if piece != Piece():
+                self._ready.append(piece)
+
+
+def _body(request: payload.Request) -> dict[str, Any]:
+    if request.form is None:
+        return {"data": json.dumps(request.json).encode(), "headers": {"Content-Type": "application/json"}}
+    form = aiohttp.FormData()
+    for name, value in request.form.items():
+        form.add_field(name, value)
+    assert request.file is not None
+    form.add_field("file", request.file.data, filename=request.file.name, content_type=request.file.media_type)
+    return {"data": form}
+
+
+async def _refuse_errors(response: aiohttp.ClientResponse) -> None:
+    if response.status == 200:
+        return
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with asyncio.timeout(1):
+            raise _error(response, await _read(response, MAX_ERROR_BYTES))
+    raise _error(response, b"")
+
+
+def _error(response: aiohttp.ClientResponse, body: bytes) -> UpstreamError:
+    status = response.status
+    if status in CALLERS_FAULT:
+        return BackendRejected(payload.error_message(body) or "the model server refused the request", status=status)
+    if status in (429, 503):
+        return BackendBusy("the model server is busy", retry_after_s=_retry_after(response))
+    return BackendBroke(f"the model server answered {status}")
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float:
+    try:
+        return min(LONGEST_RETRY_AFTER_S, max(0.0, float(response.headers.get("Retry-After", "1"))))
+    except ValueError:
+        return 1.0
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > most:
+            raise BackendBroke(f"the model server's answer exceeds {most} bytes")
+    return bytes(body)
