@@ -1,0 +1,51 @@
+"""What a simulated server pretends to serve, and how well."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from smart_router.simulate.faults import FAULTS, FaultName
+
+Kind = Literal["text", "image", "audio", "any"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedModel:
+    """
+    The options of a simulated server.
+
+    *kind* decides the routes, as it does for the real server:
+
+    - `text`   chat, completions, responses, messages, tokenize; a picture is refused
+    - `image`  the same, and `image_url` and `video_url` parts are taken
+    - `audio`  Whisper: transcriptions and translations, no chat
+    - `any`    all of these with every kind of part, and embeddings and speech (a tone)
+
+    Raises:
+        ValueError: an option is out of range; the message names it and says what would do.
+    """
+
+    id: str
+    kind: Kind = "text"
+    ttft_ms: float = 50.0  # time to first token
+    tokens_per_second: float = 100.0  # of each sequence; 0 = as fast as the wire
+    max_model_len: int = 4096  # tokens of prompt and answer together
+    max_running: int = 256  # requests at once; further ones wait and are counted as waiting
+    fault: FaultName | None = None  # what goes wrong from the start; more by POST /simulate/faults
+    fault_rate: float = 1.0  # probability that it goes wrong, 0..1
+    seed: int = 0  # of the draws of faults: the same seed, the same requests struck
+
+    def __post_init__(self) -> None:
+        _require(bool(self.id), "id must not be empty")
+        _require(self.kind in KINDS, f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
+        _require(self.ttft_ms >= 0, f"ttft_ms must be 0 or more, got {self.ttft_ms}")
+        _require(self.tokens_per_second >= 0, f"tokens_per_second must be 0 or more, got {self.tokens_per_second}")
+        _require(self.max_model_len >= 1, f"max_model_len must be at least 1, got {self.max_model_len}")
+        _require(self.max_running >= 1, f"max_running must be at least 1, got {self.max_running}")
+        _require(self.fault in (None, *FAULTS), f"fault must be one of {', '.join(FAULTS)}, got {self.fault!r}")
+        _require(0 <= self.fault_rate <= 1, f"fault_rate must be in 0..1, got {self.fault_rate}")
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
