@@ -3,8 +3,9 @@ Run a command beside three real vLLM servers with tiny models:
 
     python run.py --env ENV --models DIR -- COMMAND ...
 
-The command finds the servers in VLLM_AGENT_URL, VLLM_MULTIMODAL_URL and VLLM_AUDIO_URL, as the router does. The audio
-group is a Whisper, so VLLM_AUDIO_API says `transcriptions`.
+The command finds the servers in VLLM_AGENT_URL, VLLM_MULTIMODAL_URL and VLLM_AUDIO_URL, as the router does, and in the
+same names with REAL_ before them, which say that these are no simulations. The audio group is a Whisper, so
+VLLM_AUDIO_API says `transcriptions`.
 """
 
 import argparse
@@ -24,7 +25,8 @@ def main() -> int:
     try:
         with Servers(arguments.env, arguments.models, {group: _free_port() for group in VARIABLES}) as servers:
             urls = {VARIABLES[group]: url for group, url in servers.urls.items()}
-            environment = {**os.environ, **urls, "VLLM_AUDIO_API": "transcriptions"}
+            real = {f"REAL_{name}": url for name, url in urls.items()}
+            environment = {**os.environ, **urls, **real, "VLLM_AUDIO_API": "transcriptions"}
             return subprocess.run(arguments.command, env=environment, check=False).returncode
     except StartFailed as exc:
         print(exc, file=sys.stderr)
