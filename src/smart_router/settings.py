@@ -50,8 +50,8 @@ class Settings(BaseSettings):
     encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
     classifier_dir: Path | None = None  # where artifacts built here are kept; None: the user's cache folder
     confidence_threshold: float = Field(0.35, ge=0, le=1)  # probability; below it: the default use case
-    switch_margin: float = Field(0.6, ge=0, le=1)  # probability by which another use case must lead to end a topic
-    guard_threshold: float = Field(0.5, ge=0, le=1)  # probability of another use case that alarms the guard
+    switch_margin: float = Field(0.8, ge=0, le=1)  # probability by which another use case must lead to end a topic
+    guard_threshold: float = Field(0.6, ge=0, le=1)  # probability of another use case that alarms the guard
     classifier_queue: int = Field(1024, ge=1, le=100_000)
     classifier_timeout: Seconds = 2.0
 

@@ -120,7 +120,7 @@ def test_a_question_without_a_recording_is_refused_by_a_model_that_transcribes(r
 
 
 def test_what_the_server_refuses_is_refused_with_its_reason(router: httpx2.Client) -> None:
-    response = router.post("/route", json={"query": "hello " * 6000, "session_id": "long", "use_case": "agent"})
+    response = router.post("/route", json={"query": "hello " * 5000, "session_id": "long", "use_case": "agent"})
     assert response.status_code == 400
     assert "context" in response.json()["error_message"] or "token" in response.json()["error_message"]
     assert router.get("/sessions/long").status_code == 404

@@ -34,10 +34,12 @@ def load_examples(registry: Registry) -> tuple[Example, ...]:
     return tuple(found)
 
 
-def inputs_sha256(examples: Sequence[Example], use_cases: Sequence[str], encoder_sha256: str, trainer: int) -> str:
+def inputs_sha256(
+    examples: Sequence[Example], use_cases: Sequence[str], encoder_sha256: str, recipe: Sequence[float]
+) -> str:
     """The identity of a head: all that it is made from. Another hash means that it has to be trained again."""
     rows = [[e.use_case, e.language, e.attached, e.text] for e in examples]
-    made_from = [trainer, lexical.VERSION, lexical.DIMENSIONS, encoder_sha256, list(use_cases), rows]
+    made_from = [list(recipe), lexical.VERSION, lexical.DIMENSIONS, encoder_sha256, list(use_cases), rows]
     return hashlib.sha256(json.dumps(made_from, ensure_ascii=True).encode()).hexdigest()
 
 

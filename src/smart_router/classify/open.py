@@ -10,7 +10,7 @@ from smart_router.classify.base import Encoder, Example
 from smart_router.classify.classifier import Classifier
 from smart_router.classify.examples import inputs_sha256, load_examples
 from smart_router.classify.head import Head, save_head
-from smart_router.classify.train import VERSION, train_head
+from smart_router.classify.train import RECIPE, train_head
 from smart_router.errors import ArtifactUnusable
 from smart_router.registry import Registry
 from smart_router.settings import Settings
@@ -46,7 +46,7 @@ def head_for(
 ) -> Head:
     """The head made from exactly these inputs: found, else trained and kept where the user's artifacts are."""
     encoder_sha256 = artifact.manifest.onnx_sha256 if artifact else NO_ENCODER
-    wanted = inputs_sha256(examples, use_cases, encoder_sha256, VERSION)
+    wanted = inputs_sha256(examples, use_cases, encoder_sha256, RECIPE)
     found = find_head(wanted, artifact, settings.classifier_dir)
     if found is not None:
         return found

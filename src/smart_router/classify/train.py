@@ -21,6 +21,7 @@ INVERSE_REGULARISATION = 5.0  # C of the regression: best of 3 to 20 on writers 
 LEXICAL_SCALE = 2.0  # weight of the n-gram block beside the embedding: best of 1.5 to 4, likewise
 HELD_OUT = 5  # every fifth query is kept apart to fit the temperature
 MINIMUM_EXAMPLES = 5  # per use case
+RECIPE = (VERSION, INVERSE_REGULARISATION, LEXICAL_SCALE, HELD_OUT)
 _TEMPERATURES = np.geomspace(0.2, 5.0, 200)
 
 
@@ -38,7 +39,7 @@ def train_head(
     sparse, attached = _sparse([e.text for e in examples]), _attached(examples)
     return Head(
         use_cases=tuple(use_cases),
-        inputs_sha256=inputs_sha256(examples, use_cases, encoder_sha256, VERSION),
+        inputs_sha256=inputs_sha256(examples, use_cases, encoder_sha256, RECIPE),
         lexical=_fit(sparse, attached, None, labels),
         hybrid=None if embeddings is None else _fit(sparse, attached, embeddings, labels),
         meta={"examples": len(examples), "languages": sorted({e.language for e in examples})},
