@@ -26,7 +26,7 @@ from smart_router.pipeline import Pipeline
 from smart_router.registry import Registry, default_registry_path, load_registry
 from smart_router.sessions import open_store
 from smart_router.sessions.base import SessionStore
-from smart_router.settings import Settings, load_settings
+from smart_router.settings import Settings, environment, load_settings
 from smart_router.upstream.fleet import Fleet
 
 log = structlog.get_logger("app")
@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None) -> Handler:
         ConfigurationError: settings, registry or examples are wrong; the message names the place.
     """
     settings = settings or load_settings()
-    registry = load_registry(settings.model_registry or default_registry_path())
+    registry = load_registry(settings.model_registry or default_registry_path(), environment())
     classifier, store, fleet = open_classifier(registry, settings), open_store(settings), Fleet(registry, settings)
     stats, metrics, door = Stats(), Metrics(), Door(settings)
     observers = (stats, metrics, RequestLog())
@@ -79,7 +79,10 @@ def _control_plane(classifier: Classifier, store: SessionStore, fleet: Fleet, re
 def _with_cors(front: Front, settings: Settings) -> Handler:
     if not settings.cors_origins:
         return front
-    exposed = ["X-Session-ID", "X-Request-ID", "X-Route-Use-Case", "X-Route-Model", "X-Route-Reason", "X-Route-Bypass"]
+    exposed = [
+        "X-Session-ID", "X-Request-ID", "X-Route-Use-Case", "X-Route-Model", "X-Route-Reason", "X-Route-Bypass",
+        "X-Route-Confidence", "Server-Timing", "Retry-After",
+    ]  # fmt: skip
     return CORSMiddleware(
         front, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed
     )

@@ -11,20 +11,28 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     ├── UpstreamError 502              one attempt at one replica failed
     │   ├── BackendUnreachable         no connection; another replica may answer
     │   ├── BackendBroke               an answer that cannot be used
+    │   │   └── BackendLost            the connection broke
     │   ├── BackendBusy 503            told us to come back later
     │   ├── BackendTimeout 504         too slow
     │   └── BackendRejected 4xx        the model server refuses this request: no other replica would take it
+    │       └── ContextOverflow        it is too long for the model; with less of the conversation it may fit
     └── NoModelAvailable 503           nothing that serves the use case answers
 
 Not for clients: ConfigurationError (stops the start), StoreUnavailable (routing goes on without the store),
 ArtifactUnusable (the classifier goes on with what it has).
 """
 
+from smart_router.types import Decision
+
 
 class RouterError(Exception):
+    """*decision* and *routing_s* are set where the request had been decided before it failed."""
+
     status = 500
     code = "internal_error"
     retry_after_s: float | None = None
+    decision: Decision | None = None
+    routing_s: float | None = None
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -64,16 +72,24 @@ class UnknownUseCase(RouterError):
 
 
 class UpstreamError(RouterError):
+    """*replica_at_fault*: the replica is not fit to be asked; a bad answer to one request does not say that."""
+
     status = 502
     code = "upstream_error"
+    replica_at_fault = False
 
 
 class BackendUnreachable(UpstreamError):
     code = "upstream_unreachable"
+    replica_at_fault = True
 
 
 class BackendBroke(UpstreamError):
     code = "upstream_broke"
+
+
+class BackendLost(BackendBroke):
+    replica_at_fault = True
 
 
 class BackendBusy(UpstreamError):
@@ -93,6 +109,10 @@ class BackendRejected(UpstreamError):
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+class ContextOverflow(BackendRejected):
+    code = "context_overflow"
 
 
 class NoModelAvailable(RouterError):

@@ -38,7 +38,7 @@ class Timing:
 class Exchange:
     """
     Holds a place at a replica and an open answer. Whoever has it must `await close()`, once the client has everything
-    or has left; a second close does nothing. `text` grows while the pieces are iterated.
+    or has left; a second close does nothing. `parts` grows while the pieces are iterated.
     """
 
     ask: Ask
@@ -49,19 +49,29 @@ class Exchange:
     before: Session | None  # the session as this turn found it
     preferred_model: str
     observers: Sequence[Observer]
-    text: str = ""
+    after: Session | None = None  # the session once this turn was committed; None if the store did not say
+    parts: list[str] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     finish_reason: str | None = None
     complete: bool = False
     failure: UpstreamError | None = None
     _closed: bool = False
 
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+    @property
+    def new_session(self) -> bool:
+        """Of first turns that race, only one began the session."""
+        return self.before is None and (self.after is None or self.after.count == 1)
+
     async def pieces(self) -> AsyncIterator[str]:
         """
         The parts of the answer's text.
 
         Raises:
-            UpstreamError: it broke off; what came before it is in `text`.
+            UpstreamError: it broke off; what came before it is in `parts`.
         """
         try:
             async for piece in self.answer.pieces():
@@ -69,7 +79,7 @@ class Exchange:
                 self.finish_reason = piece.finish_reason or self.finish_reason
                 if piece.text:
                     self.timing.first_token = self.timing.first_token or perf_counter()
-                    self.text += piece.text
+                    self.parts.append(piece.text)
                     yield piece.text
         except UpstreamError as exc:
             self.failure = exc
@@ -113,7 +123,7 @@ class Exchange:
             confidence=self.decision.confidence,
             bypass=self.decision.bypass,
             encoded=bool(self.decision.scores),
-            new_session=self.before is None,
+            new_session=self.new_session,
             previous_use_case=self.before.lane.use_case if self.before and self.decision.context_changed else None,
             fallback_from=self.preferred_model if self.preferred_model != model else None,
             routing_s=timing.routing_s,

@@ -12,7 +12,7 @@ The path of a request, top-down:
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import structlog
@@ -21,11 +21,14 @@ from smart_router.chooser import Chooser
 from smart_router.decide import memory
 from smart_router.decide.switch import Standing
 from smart_router.errors import (
+    BackendBusy,
     BackendRejected,
     BackendTimeout,
     BackendUnreachable,
     BadRequest,
+    ContextOverflow,
     NoModelAvailable,
+    RouterError,
     StoreUnavailable,
     UpstreamError,
 )
@@ -37,7 +40,7 @@ from smart_router.sessions.base import Begun, Key, Pin, SessionStore
 from smart_router.settings import Settings
 from smart_router.types import Ask, Decision, Lane, Message, Session
 from smart_router.upstream.base import Answer, Call
-from smart_router.upstream.fleet import Fleet, Lease, NoReplica
+from smart_router.upstream.fleet import AllBusy, Fleet, Lease, NoReplica
 
 log = structlog.get_logger("pipeline")
 
@@ -81,14 +84,18 @@ class Pipeline:
         timing = Timing(perf_counter())
         begun = await self._begin(ask)
         decision = await self._chooser.choose(ask, _standing(begun.session))
-        candidates = self._candidates(ask, decision)
         timing.decided = timing.asked = perf_counter()
-        opened = await self._open(ask, candidates, begun)
+        try:
+            candidates = self._candidates(ask, decision)
+            opened = await self._open(ask, candidates, begun)
+        except RouterError as exc:
+            exc.decision, exc.routing_s = decision, timing.routing_s
+            raise
         exchange = Exchange(
             ask, decision, opened.lease, opened.answer, timing, begun.session, candidates[0].id, self._observers
         )
         try:
-            await self._pin(exchange)
+            exchange.after = await self._pin(exchange)
         except BaseException:
             await exchange.close()
             raise
@@ -123,7 +130,8 @@ class Pipeline:
         except StoreUnavailable as exc:
             self._store_failed(exc)
             return Begun()
-        self._metrics.redis.observe(perf_counter() - started)
+        if self._store.kind == "redis":
+            self._metrics.redis.observe(perf_counter() - started)
         self._metrics.redis_degraded.set(0)
         return begun
 
@@ -141,40 +149,46 @@ class Pipeline:
         Raises:
             RouterError: the last failure, or that there was nobody to ask.
         """
-        failure: UpstreamError | None = None
+        failure: RouterError = NoModelAvailable("no model server is reachable for this use case; try again shortly")
         try:
             async with asyncio.timeout(self._settings.open_timeout):
                 for lease in self._leases(ask, candidates, begun.session):
-                    found = await self._attempt(lease, self._call(ask, lease.model, begun))
+                    found = lease if isinstance(lease, BackendBusy) else await self._attempt(lease, ask, begun)
                     if isinstance(found, Opened):
                         return found
-                    failure = found
+                    failure = failure if isinstance(found, BackendUnreachable) else found
         except TimeoutError:
-            failure = BackendTimeout("no model server answered in time")
-        if failure is None or isinstance(failure, BackendUnreachable):
-            raise NoModelAvailable("no model server is reachable for this use case; try again shortly") from failure
+            raise BackendTimeout("no model server answered in time") from None
         raise failure
 
-    async def _attempt(self, lease: Lease, call: Call) -> Opened | UpstreamError:
-        started = perf_counter()
+    async def _attempt(self, lease: Lease, ask: Ask, begun: Begun) -> Opened | UpstreamError:
         try:
-            answer = await lease.upstream.open(call, lease.endpoint)
-        except BackendRejected:
-            lease.release()
-            raise
+            answer = await self._ask(lease, self._call(ask, lease.model, begun))
         except UpstreamError as exc:
             lease.blame(exc)
             lease.release()
+            if isinstance(exc, BackendRejected):
+                raise
             self._metrics.failures.labels(lease.model.id, exc.code).inc()
             log.warning("attempt failed", model=lease.model.id, replica=lease.endpoint, error=exc.message)
             return exc
         except BaseException:
             lease.release()
             raise
-        lease.answered(perf_counter() - started)
+        lease.answered()
         return Opened(lease, answer)
 
-    def _leases(self, ask: Ask, candidates: Sequence[Model], session: Session | None) -> Iterator[Lease]:
+    async def _ask(self, lease: Lease, call: Call) -> Answer:
+        """A conversation that has outgrown the model's context is sent with its later half, then less."""
+        while True:
+            try:
+                return await lease.upstream.open(call, lease.endpoint)
+            except ContextOverflow:
+                if not call.history:
+                    raise
+                call = replace(call, history=memory.halved(call.history))
+
+    def _leases(self, ask: Ask, candidates: Sequence[Model], session: Session | None) -> Iterator[Lease | BackendBusy]:
         """Places at one replica after the other, by model, then by affinity; each is taken when it is asked for."""
         first = True
         for model in candidates:
@@ -183,6 +197,9 @@ class Pipeline:
             while True:
                 try:
                     lease = self._fleet.lease(model.id, warm, f"{ask.caller}/{ask.session_id}", frozenset(tried))
+                except AllBusy:
+                    yield BackendBusy("all servers of this model are busy; try again shortly")
+                    break
                 except NoReplica:
                     break
                 tried.add(lease.endpoint)
@@ -196,14 +213,16 @@ class Pipeline:
         history = memory.recalled(begun.history, settings.memory_turns, settings.memory_bytes, model.accepts)
         return Call(ask, model, history, stream=ask.stream)
 
-    async def _pin(self, exchange: Exchange) -> None:
+    async def _pin(self, exchange: Exchange) -> Session | None:
+        """The session as it stands afterwards, None if that cannot be said."""
         decision, model = exchange.decision, exchange.lease.model
         lane = Lane(decision.use_case, model.id, exchange.lease.endpoint, decision.confidence)
         turn = exchange.before.turn if exchange.before else 0
         try:
-            await self._store.commit(_key(exchange.ask), Pin(model.lane, lane, turn))
+            return await self._store.commit(_key(exchange.ask), Pin(model.lane, lane, turn))
         except StoreUnavailable as exc:
             self._store_failed(exc)
+            return None
 
     def _store_failed(self, exc: StoreUnavailable) -> None:
         self._metrics.redis_degraded.set(1)

@@ -5,7 +5,6 @@ Read from YAML with `${VAR:-default}` (which nests), validated whole, and refuse
 the YAML path, what is wrong and what would be right.
 """
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -97,6 +96,11 @@ class Registry:
         fallbacks = [self.models[name] for model in own for name in model.fallbacks]
         return tuple(model for model in dict.fromkeys([*own, *fallbacks]) if attached <= set(model.accepts))
 
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """The use cases that have examples: only to these do words lead."""
+        return tuple(use_case.id for use_case in self.use_cases.values() if use_case.examples)
+
     def examples_path(self, use_case: UseCase) -> Path | None:
         return self.source.parent / use_case.examples if use_case.examples else None
 
@@ -108,14 +112,14 @@ def default_registry_path() -> Path:
     return next((found for place in places if (found := place / "model_registry.yaml").exists()), places[-1])
 
 
-def load_registry(path: Path, environ: Mapping[str, str] | None = None) -> Registry:
+def load_registry(path: Path, environ: Mapping[str, str]) -> Registry:
     """
-    Read and check the registry at *path*.
+    Read and check the registry at *path*; `${NAME}` stands for a variable of *environ*.
 
     Raises:
         ConfigurationError: a line per mistake, each with its YAML path and what would be right.
     """
-    file = _parse(_interpolated(_read(path), os.environ if environ is None else environ, path), path)
+    file = _parse(_interpolated(_read(path), environ, path), path)
     if mistakes := [*_broken_references(file), *_bad_endpoints(file), *_missing_examples(file, path)]:
         raise ConfigurationError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
     return Registry(
@@ -138,6 +142,7 @@ def _read(path: Path) -> Any:
         raise ConfigurationError(f"{path}: not YAML: {' '.join(str(exc).split())}") from None
 
 
+_OPENED = "\0{"  # stands for a "${" that came with a value
 _INNERMOST = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
 
 
@@ -155,7 +160,7 @@ def _substituted(text: str, environ: Mapping[str, str], path: Path, place: str) 
         found = environ.get(name) or default
         if found is None:
             raise ConfigurationError(f"{path}: {place}: {name} is not set; set it or write ${{{name}:-default}}")
-        return found
+        return found.replace("${", _OPENED)
 
     for _ in range(8):  # defaults may nest; values from the environment are not looked into
         replaced = _INNERMOST.sub(value, text)
@@ -164,7 +169,7 @@ def _substituted(text: str, environ: Mapping[str, str], path: Path, place: str) 
         text = replaced
     if "${" in text:
         raise ConfigurationError(f"{path}: {place}: {text!r} is not of the form ${{NAME}} or ${{NAME:-default}}")
-    return text
+    return text.replace(_OPENED, "${")
 
 
 def _parse(data: Any, path: Path) -> _File:
@@ -244,6 +249,10 @@ def _endpoint_mistake(endpoint: str) -> str | None:
         return "has no valid port; give an address"
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         return "is not an http:// or https:// address; give one"
+    if parts.username or parts.password:
+        return "must not carry a name or a password; give the server's address alone"
+    if any(not 0 < len(label) < 64 for label in parts.hostname.rstrip(".").split(".")):
+        return "has no valid host name; give an address"
     if parts.query or parts.fragment:
         return "must not have a query or a fragment; give the server's address"
     return None
@@ -252,4 +261,7 @@ def _endpoint_mistake(endpoint: str) -> str | None:
 def _missing_examples(file: _File, path: Path) -> Iterator[str]:
     for i, use_case in enumerate(file.use_cases):
         if use_case.examples and not (path.parent / use_case.examples).is_file():
-            yield f"use_cases[{i}].examples: no file {path.parent / use_case.examples}; write one, or leave the key out"
+            yield (
+                f"use_cases[{i}].examples: no file {path.parent / use_case.examples}; write one, or leave the key out: "
+                "then only an explicit `use_case` or an attachment leads there"
+            )

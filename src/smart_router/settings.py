@@ -4,15 +4,19 @@ Settings from the environment and `.env`, under the names users know them by.
 A malformed value stops the start with the variable's name, what it held and what is allowed.
 """
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from smart_router.errors import ConfigurationError
 from smart_router.types import RoutingMode
 
+DOTENV = ".env"  # in the folder the router starts in
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -22,15 +26,16 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 class Settings(BaseSettings):
     """One process's settings; durations in seconds, sizes in bytes unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_file=DOTENV, extra="ignore", frozen=True, env_ignore_empty=True, populate_by_name=True
+    )
 
     # What to route to, and how
     model_registry: Path | None = None  # None: ./config/model_registry.yaml, else the one in the package
     routing_mode: RoutingMode = "realtime"
-    vllm_base_url: str | None = None  # read by the registry's ${VLLM_BASE_URL}
 
     # The door
-    router_port: int = Field(8001, ge=1, le=65535, validation_alias="ROUTER_PORT")
+    router_port: int = Field(8001, ge=1, le=65535, validation_alias=AliasChoices("ROUTER_PORT", "PORT"))
     api_key: SecretStr | None = None
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
@@ -42,7 +47,8 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     redis_timeout_ms: int = Field(50, ge=1, le=10_000)
     session_timeout: int = Field(1800, ge=1, le=30 * 24 * 3600)
-    max_sessions: int = Field(50_000, ge=1, le=10_000_000)  # bound of the embedded store
+    max_sessions: int = Field(50_000, ge=1, le=10_000_000)  # bounds of the embedded store
+    max_sessions_bytes: int = Field(256 * 1024 * 1024, ge=1024 * 1024, le=1024**4)
     memory_turns: int = Field(10, ge=0, le=200)
     memory_bytes: int = Field(262_144, ge=1024, le=16 * 1024 * 1024)  # per session, attachments included
 
@@ -57,24 +63,15 @@ class Settings(BaseSettings):
 
     # Upstream
     connect_timeout: Seconds = 1.0
-    first_byte_timeout: Seconds = 120.0
+    first_byte_timeout: Seconds = 120.0  # of a stream; a whole answer comes with its end
     between_chunks_timeout: Seconds = 30.0
-    open_timeout: Seconds = 150.0  # all attempts of one request together
+    open_timeout: Seconds = 300.0  # all attempts of one request together, a whole answer included
     health_interval: Seconds = 5.0
     health_timeout: Seconds = 1.0
     replica_slack: int = Field(8, ge=0, le=10_000)  # requests by which the warm replica may be busier
 
     # What is seen of it
     log_level: str = "info"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _port_has_two_names(cls, values: dict[str, object]) -> dict[str, object]:
-        import os
-
-        if "ROUTER_PORT" not in values and os.environ.get("PORT"):
-            values["ROUTER_PORT"] = os.environ["PORT"]
-        return values
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -88,6 +85,8 @@ class Settings(BaseSettings):
     def _known_scheme(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(REDIS_SCHEMES):
             raise ValueError(f"must start with one of {', '.join(REDIS_SCHEMES)}, such as redis://localhost:6379/0")
+        if value is not None and not _readable_url(value.get_secret_value()):
+            raise ValueError("cannot be read as a URL; percent-encode special characters of the password")
         return value
 
     @field_validator("log_level")
@@ -98,6 +97,16 @@ class Settings(BaseSettings):
         return value.lower()
 
 
+def _readable_url(url: str) -> bool:
+    from redis.asyncio.connection import parse_url
+
+    try:
+        parse_url(url)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
 # Named in the contract, not enforced yet: a guard that silently does nothing is worse than none.
 _NOT_YET = {
     "API_KEYS_FILE": "use API_KEY, one shared key",
@@ -105,25 +114,28 @@ _NOT_YET = {
 }
 
 
-def load_settings(environ: dict[str, str] | None = None) -> Settings:
+def environment() -> Mapping[str, str]:
+    """The variables of `.env` and of the process; the process wins."""
+    return {name: value for name, value in dotenv_values(DOTENV).items() if value is not None} | dict(os.environ)
+
+
+def load_settings() -> Settings:
     """
     Read `.env` and the environment.
 
     Raises:
         ConfigurationError: a value is malformed; one line per variable.
     """
-    import os
-
-    _refuse_what_is_not_enforced(environ if environ is not None else dict(os.environ))
+    _refuse_what_is_not_enforced(environment())
     try:
         return Settings()
     except ValidationError as exc:
         raise ConfigurationError("\n".join(_line(error) for error in exc.errors())) from None
 
 
-def _refuse_what_is_not_enforced(environ: dict[str, str]) -> None:
+def _refuse_what_is_not_enforced(variables: Mapping[str, str]) -> None:
     for name, instead in _NOT_YET.items():
-        if environ.get(name, "") not in ("", "0"):
+        if variables.get(name, "") not in ("", "0"):
             raise ConfigurationError(f"{name}: this version does not enforce it; {instead}")
 
 

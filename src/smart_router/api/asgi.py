@@ -1,4 +1,4 @@
-"""The little of ASGI that the data plane needs: a bounded read, a JSON answer, headers, and who left."""
+"""The little of ASGI that the data plane needs: a bounded read, a JSON answer, headers, and clients that leave."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -14,7 +14,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
+    """The client closed the connection before it had its answer."""
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -72,7 +72,26 @@ async def send_json(send: Send, status: int, body: bytes, headers: Headers = ())
     await send({"type": "http.response.body", "body": body})
 
 
-async def client_left(receive: Receive) -> None:
-    """Return when the client closes the connection."""
+async def unless_client_leaves(work: Awaitable[None], receive: Receive) -> None:
+    """
+    Do *work*; when the client closes the connection, cancel it and wait until it has cleaned up.
+
+    Raises:
+        ClientGone: the client left first.
+    """
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_client_left(receive))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGone
+        working.result()
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _client_left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

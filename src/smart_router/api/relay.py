@@ -5,14 +5,14 @@ The exchange is closed here, in the response's own `__call__`, and not in a gene
 when the client leaves before the first chunk.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
 
 from smart_router.api import wire
-from smart_router.api.asgi import Headers, Receive, Scope, Send, client_left, send_json, send_start
-from smart_router.errors import UpstreamError
+from smart_router.api.asgi import Headers, Send, send_json, send_start
+from smart_router.errors import RouterError, UpstreamError
 from smart_router.exchange import Exchange
+from smart_router.types import Decision
 
 Finish = Callable[[Exchange], Awaitable[None]]
 
@@ -27,14 +27,15 @@ class Relay:
         self._finish = finish
         self.started = False  # a stream's headers are out: an error can no longer change the status
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, send: Send) -> None:
         """
+        Cancelled when the client leaves.
+
         Raises:
             UpstreamError: the answer broke off before anything was sent.
         """
-        talk = self._stream if self._exchange.ask.stream else self._whole
         try:
-            await _unless_client_leaves(talk(send), receive)
+            await (self._stream(send) if self._exchange.ask.stream else self._whole(send))
         finally:
             await self._exchange.close()
 
@@ -67,29 +68,22 @@ class Relay:
         yield _event(wire.encode(_response(exchange)), b"done")
 
 
-async def _unless_client_leaves(talk: Awaitable[None], receive: Receive) -> None:
-    """Run *talk*; when the client closes the connection, cancel it."""
-    talking = asyncio.ensure_future(talk)
-    watching = asyncio.ensure_future(client_left(receive))
-    try:
-        await asyncio.wait({talking, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if talking.done():
-            talking.result()
-    finally:
-        for task in (talking, watching):
-            task.cancel()
-        await asyncio.gather(talking, watching, return_exceptions=True)
-
-
 def _event(data: bytes, name: bytes = b"") -> bytes:
     """JSON has no line breaks, so text that looks like an event stays data."""
     return (b"event: " + name + b"\n" if name else b"") + b"data: " + data + b"\n\n"
 
 
-def error_response(error: Exception, request_id: str, code: str = "internal_error") -> wire.ErrorResponse:
-    message = getattr(error, "message", "something went wrong here; the log knows more")
+def error_response(error: Exception, request_id: str) -> wire.ErrorResponse:
+    """What a client may know of *error*: the message of ours, nothing of anybody else's."""
+    if not isinstance(error, RouterError):
+        error = RouterError("something went wrong here; the log knows more")
     return wire.ErrorResponse(
-        success=False, error_message=message, error_code=getattr(error, "code", code), request_id=request_id
+        success=False,
+        error_message=error.message,
+        error_code=error.code,
+        request_id=request_id,
+        use_case=error.decision.use_case if error.decision else None,
+        routing_time=error.routing_s,
     )
 
 
@@ -103,7 +97,7 @@ def _route_event(exchange: Exchange) -> wire.RouteEvent:
         bypass_used=decision.bypass,
         context_changed=decision.context_changed,
         session_id=exchange.ask.session_id,
-        new_session=exchange.before is None,
+        new_session=exchange.new_session,
         routing_time=exchange.timing.routing_s,
         request_id=exchange.ask.request_id,
     )
@@ -120,7 +114,7 @@ def _response(exchange: Exchange, **result: str) -> wire.RouteResponse:
         bypass_used=decision.bypass,
         context_changed=decision.context_changed,
         session_id=exchange.ask.session_id,
-        new_session=exchange.before is None,
+        new_session=exchange.new_session,
         routing_time=timing.routing_s,
         inference_time=timing.inference_s,
         total_time=timing.total_s,
@@ -137,10 +131,16 @@ def _headers(exchange: Exchange) -> Headers:
     return [
         (b"x-session-id", exchange.ask.session_id.encode()),
         (b"x-request-id", exchange.ask.request_id.encode()),
+        *decision_headers(decision, exchange.lease.model.id),
+        (b"server-timing", f"routing;dur={timing.routing_s * 1e3:.3f}, inference;dur={waited * 1e3:.3f}".encode()),
+    ]
+
+
+def decision_headers(decision: Decision, model: str) -> list[tuple[bytes, bytes]]:
+    return [
         (b"x-route-use-case", decision.use_case.encode()),
-        (b"x-route-model", exchange.lease.model.id.encode()),
+        (b"x-route-model", model.encode()),
         (b"x-route-reason", decision.reason.encode()),
         (b"x-route-bypass", b"true" if decision.bypass else b"false"),
         (b"x-route-confidence", f"{decision.confidence:.4f}".encode()),
-        (b"server-timing", f"routing;dur={timing.routing_s * 1e3:.3f}, inference;dur={waited * 1e3:.3f}".encode()),
     ]

@@ -8,9 +8,19 @@ from time import perf_counter
 import structlog
 
 from smart_router.api import wire
-from smart_router.api.asgi import ClientGone, Headers, Receive, Scope, Send, header, read_body, send_json
+from smart_router.api.asgi import (
+    ClientGone,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    header,
+    read_body,
+    send_json,
+    unless_client_leaves,
+)
 from smart_router.api.auth import Door
-from smart_router.api.relay import Relay, error_response
+from smart_router.api.relay import Relay, decision_headers, error_response
 from smart_router.errors import (
     BackendTimeout,
     BadRequest,
@@ -44,30 +54,30 @@ class RouteApi:
 
     async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = _Visit(scope)
-        relay: Relay | None = None
         try:
-            ask = visit.ask = await self._ask(visit, receive)
-            relay = Relay(await self._pipeline.serve(ask), self._pipeline.finish)
-            await relay(scope, receive, send)
-        except ClientGone:
-            return
+            visit.ask = await self._ask(visit, receive)
+            await unless_client_leaves(self._answer(visit, visit.ask, send), receive)
         except Exception as exc:
-            if relay is None:  # an exchange speaks for itself when it is closed
+            if visit.relay is None:  # an exchange speaks for itself when it is closed
                 self._observe(visit, exc)
-            if relay is not None and relay.started:
+            if visit.relay is not None and visit.relay.started and not isinstance(exc, ClientGone):
                 raise  # the server closes the connection: the client sees that the stream is not complete
             await visit.refuse(send, exc)
+
+    async def _answer(self, visit: "_Visit", ask: Ask, send: Send) -> None:
+        visit.relay = Relay(await self._pipeline.serve(ask), self._pipeline.finish)
+        await visit.relay(send)
 
     async def classify(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = _Visit(scope)
         try:
             ask = visit.ask = await self._ask(visit, receive)
             decision, model = await self._pipeline.classify(ask)
-        except ClientGone:
-            return
         except Exception as exc:
             await visit.refuse(send, exc)
             return
+        timing = f"routing;dur={(perf_counter() - visit.started) * 1e3:.3f}".encode()
+        headers = [*visit.headers(), *decision_headers(decision, model.id), (b"server-timing", timing)]
         because = decision.because
         answer = wire.ClassifyResponse(
             success=True,
@@ -82,7 +92,7 @@ class RouteApi:
             session_id=ask.session_id if visit.session_given else None,
             request_id=visit.request_id,
         )
-        await send_json(send, 200, wire.encode(answer), visit.headers())
+        await send_json(send, 200, wire.encode(answer), headers)
 
     async def _ask(self, visit: "_Visit", receive: Receive) -> Ask:
         scope, settings = visit.scope, self._settings
@@ -101,12 +111,20 @@ class RouteApi:
         )
 
     def _observe(self, visit: "_Visit", exc: Exception) -> None:
+        ours = exc if isinstance(exc, RouterError) else RouterError("internal error")
+        decision = ours.decision
         done = Finished(
             request_id=visit.request_id,
             session_id=visit.ask.session_id if visit.ask else "",
             outcome=_outcome(exc),
             total_s=perf_counter() - visit.started,
-            status=exc.status if isinstance(exc, RouterError) else 500,
+            use_case=decision.use_case if decision else None,
+            reason=decision.reason if decision else None,
+            confidence=decision.confidence if decision else 0.0,
+            bypass=decision.bypass if decision else False,
+            encoded=bool(decision and decision.scores),
+            routing_s=ours.routing_s,
+            status=ours.status,
         )
         for observer in self._observers:
             observer(done)
@@ -126,6 +144,7 @@ class _Visit:
         self.started = perf_counter()
         self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         self.ask: Ask | None = None
+        self.relay: Relay | None = None
         self.session_given = False
 
     def session(self, in_body: str | None) -> str:
@@ -138,6 +157,8 @@ class _Visit:
         return [*found, (b"x-session-id", self.ask.session_id.encode())] if self.ask and self.session_given else found
 
     async def refuse(self, send: Send, exc: Exception) -> None:
+        if isinstance(exc, ClientGone):
+            return
         if not isinstance(exc, RouterError):
             log.error("internal error", request_id=self.request_id, exc_info=exc)
         body = wire.encode(error_response(exc, self.request_id))
@@ -159,6 +180,8 @@ def _advice(exc: Exception) -> Headers:
 
 
 def _outcome(exc: Exception) -> Outcome:
+    if isinstance(exc, ClientGone):
+        return "aborted"
     if isinstance(exc, BackendTimeout):
         return "timeout"
     if isinstance(exc, NoModelAvailable):

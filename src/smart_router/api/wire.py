@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -11,14 +11,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from smart_router.errors import BadRequest
 from smart_router.registry import Defaults
 from smart_router.settings import Settings
-from smart_router.types import Ask, Attachment, MediaKind, Modality, Reason
+from smart_router.types import MEDIA_KINDS, Ask, Attachment, MediaKind, Modality, Reason
 
 SESSION_ID = re.compile(r"[A-Za-z0-9._:@~+=-]{1,128}")
 SESSION_ID_RULE = "1 to 128 letters, digits and . _ : @ ~ + = -"
 MOST_TOKENS = 131_072  # the longest context that models here have
 
 _Text = Annotated[str, Meta(max_length=256)]
-_MediaType = Annotated[str, Meta(max_length=100, pattern=r"^(image|audio|video)/[A-Za-z0-9.+-]+$")]
+_MediaType = Annotated[str, Meta(max_length=100, pattern=r"^(image|audio|video)/[A-Za-z0-9.+-]+\Z")]
 _Url = Annotated[str, Meta(max_length=100_000_000)]
 
 
@@ -227,4 +227,6 @@ def _in_words(message: str) -> str:
     if "unknown field" in what:
         known = AttachmentIn if place else RouteRequest
         what += f"; the fields are {', '.join(known.__struct_fields__)}"
+    if "enum value" in what:
+        what += f"; it can be {', '.join(MEDIA_KINDS if place.startswith('attachments') else get_args(Modality))}"
     return f"{place}: {what}" if place else what

@@ -51,12 +51,15 @@ class Artifact:
     manifest: Manifest
 
     def encoder(self, threads: int = 1) -> OnnxEncoder:
-        return OnnxEncoder(
-            self.folder / "encoder.onnx",
-            self.folder / "tokenizer.json",
-            max_tokens=self.manifest.max_tokens,
-            threads=threads,
-        )
+        """
+        Raises:
+            ArtifactUnusable: onnxruntime or tokenizers cannot load it.
+        """
+        graph, tokenizer, most = self.folder / "encoder.onnx", self.folder / "tokenizer.json", self.manifest.max_tokens
+        try:
+            return OnnxEncoder(graph, tokenizer, max_tokens=most, threads=threads)
+        except Exception as exc:  # either library raises classes of its own, down to plain Exception
+            raise ArtifactUnusable(f"{self.folder}: cannot be loaded: {exc}") from exc
 
 
 def user_folder(configured: Path | None) -> Path:
@@ -102,7 +105,7 @@ def find_artifact(encoder_model: str, configured: Path | None) -> Artifact:
         except ArtifactUnusable as exc:
             refusals.append(str(exc))
             continue
-        if found.manifest.encoder.endswith(encoder_model):
+        if found.manifest.encoder in (encoder_model, f"sentence-transformers/{encoder_model}"):
             return found
         refusals.append(f"{folder}: made from {found.manifest.encoder}, not from {encoder_model}")
     raise ArtifactUnusable("; ".join(refusals))

@@ -34,14 +34,14 @@ def build(
     Raises:
         ArtifactUnusable: no weights, or no quantisation whose decisions agree with the original.
     """
-    with tempfile.TemporaryDirectory(dir=_parent(target)) as name:
+    with tempfile.TemporaryDirectory(dir=_checked_parent(target)) as name:
         folder = Path(name)
         say(f"1/4 finding the weights of {model}")
         source = encoder_st.find_source(model)
         say(f"2/4 exporting {source.folder.name} to ONNX")
-        original = encoder_st.TorchEncoder(source, MAX_TOKENS)
+        original = encoder_st.TorchEncoder(source, folder / "tokenizer.json", MAX_TOKENS)
         exact = folder / "exact.onnx"
-        encoder_st.export(original, exact, folder / "tokenizer.json")
+        encoder_st.export(original, exact)
         say(f"3/4 quantising to int8, encoding {len(examples)} examples and comparing decisions with the original's")
         manifest, embeddings = _quantised(source, folder, exact, original, examples, use_cases, say)
         say("4/4 training the head")
@@ -53,7 +53,9 @@ def build(
     return manifest
 
 
-def _parent(target: Path) -> Path:
+def _checked_parent(target: Path) -> Path:
+    if target.exists() and any(target.iterdir()) and not (target / "manifest.json").exists():
+        raise ArtifactUnusable(f"{target} holds something else than an artifact; choose another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     return target.parent
 
@@ -120,11 +122,14 @@ def _decisions(head: Head, examples: Sequence[Example], embeddings: Matrix) -> n
 
 
 def _install(folder: Path, target: Path) -> None:
-    old = target.with_name(target.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
+    """In one step each: the old artifact out of the way, the new one in its place."""
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.copytree(folder, fresh)
+    fresh.chmod(0o755)
+    old = folder.with_name(folder.name + ".old")
     if target.exists():
         target.rename(old)
-    shutil.copytree(folder, target)
+    fresh.rename(target)
     shutil.rmtree(old, ignore_errors=True)
 
 

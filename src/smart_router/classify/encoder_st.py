@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from smart_router.classify.base import Matrix
+from smart_router.classify.window import Window
 from smart_router.errors import ArtifactUnusable
 
-# Weights are pinned whoever supplies them: model name -> SHA-256 of model.safetensors.
+# Weights are pinned whoever supplies them (a folder by its name): model -> SHA-256 of model.safetensors.
 PINNED = {
     "sentence-transformers/all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 }
@@ -50,10 +51,10 @@ def find_source(name: str) -> Source:
     if not weights.is_file():
         raise ArtifactUnusable(f"{folder} has no model.safetensors; give a sentence-transformers model that has one")
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    pinned = PINNED.get(name)
+    pinned = PINNED.get(_full(folder.name if _local(name) else name))
     if pinned and digest != pinned:
         raise ArtifactUnusable(f"{weights} has SHA-256 {digest}, pinned for {name} is {pinned}; do not use it")
-    return Source(name, folder, digest)
+    return Source(name if _local(name) else _full(name), folder, digest)
 
 
 def _local(name: str) -> Path | None:
@@ -81,25 +82,30 @@ def _full(name: str) -> str:
 
 
 class TorchEncoder:
-    """The original, the reference that an export is compared with."""
+    """The original, the reference that an export is compared with: it sees the same tokens."""
 
-    def __init__(self, source: Source, max_tokens: int) -> None:
+    def __init__(self, source: Source, tokenizer: Path, max_tokens: int) -> None:
         from sentence_transformers import SentenceTransformer
 
         logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
         self.model: Any = SentenceTransformer(str(source.folder), device="cpu").eval()
-        self.model.max_seq_length = max_tokens
+        self.model.tokenizer.backend_tokenizer.save(str(tokenizer), pretty=False)
+        self._window = Window(tokenizer, max_tokens)
         self.dimension = int(self.model.get_embedding_dimension())
 
     def encode(self, texts: Sequence[str]) -> Matrix:
-        embeddings = self.model.encode(
-            list(texts), batch_size=32, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
-        )
-        return np.asarray(embeddings, dtype=np.float32)
+        import torch
+
+        result = np.empty((len(texts), self.dimension), dtype=np.float32)
+        with torch.no_grad():
+            for batch in self._window.batches(texts):
+                inputs = {"input_ids": torch.from_numpy(batch.ids), "attention_mask": torch.from_numpy(batch.mask)}
+                result[batch.places] = self.model(inputs)["sentence_embedding"].numpy()
+        return np.asarray(result / np.linalg.norm(result, axis=1, keepdims=True), dtype=np.float32)
 
 
-def export(encoder: TorchEncoder, onnx_path: Path, tokenizer_path: Path) -> None:
-    """Write the float32 graph and the fast tokenizer."""
+def export(encoder: TorchEncoder, target: Path) -> None:
+    """Write the float32 graph."""
     import torch
 
     inputs = encoder.model.tokenizer(
@@ -111,14 +117,13 @@ def export(encoder: TorchEncoder, onnx_path: Path, tokenizer_path: Path) -> None
         torch.onnx.export(
             _sentence_embedding(encoder.model),
             (inputs["input_ids"], inputs["attention_mask"]),
-            str(onnx_path),
+            str(target),
             input_names=["input_ids", "attention_mask"],
             output_names=["sentence_embedding"],
             dynamic_axes={"input_ids": batch, "attention_mask": batch, "sentence_embedding": {0: "batch"}},
             opset_version=OPSET,
             dynamo=False,
         )
-    encoder.model.tokenizer.backend_tokenizer.save(str(tokenizer_path), pretty=False)
 
 
 def _sentence_embedding(model: Any) -> Any:
@@ -133,4 +138,4 @@ def _sentence_embedding(model: Any) -> Any:
             found = self.model({"input_ids": input_ids, "attention_mask": attention_mask})["sentence_embedding"]
             return torch.nn.functional.normalize(found, dim=-1)
 
-    return SentenceEmbedding()
+    return SentenceEmbedding().eval()  # the exporter restores this mode, also in the model inside

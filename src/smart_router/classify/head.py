@@ -11,10 +11,12 @@ queries the head has not seen (Guo et al. 2017, "On Calibration of Modern Neural
 
 import json
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +91,7 @@ def load_head(path: Path) -> Head:
             meta = json.loads(str(file["meta"]))
             lexical = _unpacked("lexical", file)
             hybrid = _unpacked("hybrid", file) if "hybrid.bias" in file else None
-    except (OSError, ValueError, KeyError, EOFError) as exc:
+    except (OSError, ValueError, KeyError, EOFError, IndexError, BadZipFile, zlib.error) as exc:
         raise ArtifactUnusable(f"{path}: cannot be read: {exc}") from exc
     return Head(tuple(meta.pop("use_cases")), meta.pop("inputs_sha256"), lexical, hybrid, meta)
 

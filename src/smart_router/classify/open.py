@@ -29,9 +29,8 @@ def open_classifier(registry: Registry, settings: Settings) -> Classifier:
         ConfigurationError: the examples are missing or malformed.
     """
     examples = load_examples(registry)
-    artifact, trouble = _artifact(settings)
-    encoder = artifact.encoder() if artifact else None
-    head = head_for(examples, tuple(registry.use_cases), artifact, encoder, settings)
+    artifact, encoder, trouble = _encoder(settings)
+    head = head_for(examples, registry.taught, artifact, encoder, settings)
     return Classifier(
         head, encoder, queue_size=settings.classifier_queue, timeout_s=settings.classifier_timeout, trouble=trouble
     )
@@ -73,9 +72,10 @@ def _trained(
     return head
 
 
-def _artifact(settings: Settings) -> tuple[Artifact | None, str]:
+def _encoder(settings: Settings) -> tuple[Artifact | None, Encoder | None, str]:
     try:
-        return find_artifact(settings.encoder_model, settings.classifier_dir), ""
+        artifact = find_artifact(settings.encoder_model, settings.classifier_dir)
+        return artifact, artifact.encoder(), ""
     except ArtifactUnusable as exc:
         log.warning("no usable encoder: classifying by words and characters alone", why=str(exc))
-        return None, str(exc)
+        return None, None, str(exc)

@@ -47,6 +47,8 @@ def train_head(
 
 
 def _check(examples: Sequence[Example], use_cases: Sequence[str]) -> None:
+    if not use_cases:
+        raise ConfigurationError("no use case has example queries; give at least one an examples file")
     for use_case in use_cases:
         count = sum(example.use_case == use_case for example in examples)
         if count < MINIMUM_EXAMPLES:
@@ -59,6 +61,8 @@ def _check(examples: Sequence[Example], use_cases: Sequence[str]) -> None:
 def _fit(sparse: Any, attached: Matrix, embeddings: Matrix | None, labels: np.ndarray) -> Linear:
     from scipy.sparse import csr_matrix, hstack
 
+    if len(set(labels)) == 1:
+        return _certain(sparse.shape[1], embeddings)
     used = np.flatnonzero(np.asarray((sparse > 0).sum(axis=0)).ravel() >= 2)  # a column seen once teaches nothing
     blocks = [sparse[:, used] * LEXICAL_SCALE, csr_matrix(attached)]
     if embeddings is not None:
@@ -70,6 +74,13 @@ def _fit(sparse: Any, attached: Matrix, embeddings: Matrix | None, labels: np.nd
     temperature = _temperature(features[held_out] @ trial[:-1] + trial[-1], labels[held_out])
     weights, classes = _weights(model.fit(features, labels))  # from where the trial ended
     return _linear(weights, used, sparse.shape[1], temperature, embeddings is not None, classes)
+
+
+def _certain(columns: int, embeddings: Matrix | None) -> Linear:
+    """With one use case there is nothing to choose."""
+    dense = None if embeddings is None else np.zeros((embeddings.shape[1], 1), dtype=np.float32)
+    nothing = np.zeros((columns, 1), dtype=np.float32), np.zeros((len(MEDIA_KINDS), 1), dtype=np.float32)
+    return Linear(*nothing, bias=np.zeros(1, dtype=np.float32), temperature=1.0, dense=dense)
 
 
 def _regression() -> Any:

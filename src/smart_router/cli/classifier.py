@@ -27,9 +27,7 @@ def build(
     with plain_errors():
         registry, settings = configured()
         target = out or folder_for(settings.encoder_model, settings.classifier_dir)
-        build_artifact(
-            settings.encoder_model, load_examples(registry), list(registry.use_cases), target, say=typer.echo
-        )
+        build_artifact(settings.encoder_model, load_examples(registry), registry.taught, target, say=typer.echo)
     typer.echo(f"built {target}")
 
 

@@ -2,7 +2,7 @@
 
 from smart_router.observe.logs import configure_logs
 from smart_router.registry import Registry, default_registry_path, load_registry
-from smart_router.settings import Settings, load_settings
+from smart_router.settings import Settings, environment, load_settings
 
 
 def configured() -> tuple[Registry, Settings]:
@@ -12,4 +12,4 @@ def configured() -> tuple[Registry, Settings]:
     """
     settings = load_settings()
     configure_logs(settings.log_level)
-    return load_registry(settings.model_registry or default_registry_path()), settings
+    return load_registry(settings.model_registry or default_registry_path(), environment()), settings

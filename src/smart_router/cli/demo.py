@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from smart_router import settings
 from smart_router.cli import media
 from smart_router.cli.failing import fail
 from smart_router.cli.processes import DidNotStart, find_redis_server, free_port, redis_server, running, smart_router
@@ -71,7 +71,7 @@ def demo(
 
 @contextmanager
 def _model_servers() -> Iterator[dict[str, str]]:
-    environment = dict(os.environ)
+    environment = dict(settings.environment())
     real = [name for name in (*SIMULATED, "VLLM_BASE_URL") if environment.get(name)]
     if real:
         typer.echo(f"model servers: as configured by {', '.join(real)}")

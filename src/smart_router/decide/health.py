@@ -22,8 +22,10 @@ class Health:
         return self.healthy is not False or now >= self.retry_at
 
 
-def succeeded(health: Health, response_time_s: float) -> Health:
-    return replace(health, healthy=True, failures=0, retry_at=0.0, response_time_s=response_time_s, trouble="")
+def succeeded(health: Health, response_time_s: float | None = None) -> Health:
+    """*response_time_s* of a health check; an answer to a request does not measure it."""
+    time_s = health.response_time_s if response_time_s is None else response_time_s
+    return replace(health, healthy=True, failures=0, retry_at=0.0, response_time_s=time_s, trouble="")
 
 
 def failed(health: Health, now: float, trouble: str) -> Health:

@@ -47,6 +47,14 @@ def recalled(history: Sequence[Message], turns: int, room: int, accepts: Sequenc
     return tuple(reversed(kept))
 
 
+def halved(history: Sequence[Message]) -> tuple[Message, ...]:
+    """The later half, starting with the user, for a model whose context does not hold it all; at the end, nothing."""
+    kept = list(history[(len(history) + 1) // 2 :])
+    while kept and kept[0].role != "user":
+        kept.pop(0)
+    return tuple(kept)
+
+
 def _readable(message: Message, accepts: Sequence[str]) -> Message:
     missing = [a for a in message.attachments if a.type not in accepts]
     if not missing:

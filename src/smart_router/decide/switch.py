@@ -64,7 +64,7 @@ def decide(turn: Turn, standing: Standing | None, cues: Callable[[], Scores], po
     if turn.explicit is not None:  # 1
         return _chosen(turn.explicit, 1.0, "explicit", standing, because)
     if turn.media and len(turn.admitted) == 1:  # 2
-        return _by_media(turn, standing, because)
+        return _by_media(turn, standing, because, policy)
     if standing is None or not policy.bypass:  # 3
         return NeedsScores(turn, because)
     if standing.use_case not in turn.admitted:  # 4
@@ -110,9 +110,9 @@ class _Chooser:
         return replace(found, scores=self.among)
 
 
-def _by_media(turn: Turn, standing: Standing | None, because: Because) -> Decision:
+def _by_media(turn: Turn, standing: Standing | None, because: Because, policy: Policy) -> Decision:
     only = turn.admitted[0]
-    if standing is not None and standing.use_case == only:
+    if policy.bypass and standing is not None and standing.use_case == only:
         return Decision(only, standing.confidence, "session", bypass=True, because=because)
     return _chosen(only, 1.0, "modality", standing, because)
 

@@ -52,6 +52,8 @@ class Metrics:
             self.bypass.inc()
         if done.previous_use_case:
             self.context_changes.labels(done.previous_use_case, use_case).inc()
+        if done.model and done.outcome in ("upstream_error", "timeout"):
+            self.failures.labels(model, done.outcome).inc()
         if done.fallback_from:
             self.fallbacks.labels(done.fallback_from, model).inc()
         if done.encoded:

@@ -40,7 +40,7 @@ class _Part:
 
 
 class Stats:
-    """Call it with each finished exchange. Requests that never reached a decision count in the total alone."""
+    """Call it with each finished exchange. Requests that never reached a decision count in the totals alone."""
 
     def __init__(self) -> None:
         self._total = self._bypassed = self._routed = self._sessions = self._changes = self._errors = 0

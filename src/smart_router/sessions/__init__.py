@@ -19,5 +19,11 @@ KINDS: dict[str, Callable[[Settings, Limits], SessionStore]] = {
 
 def open_store(settings: Settings) -> SessionStore:
     """The Redis of REDIS_URL, else the embedded store."""
-    limits = Limits(settings.session_timeout, settings.memory_turns, settings.memory_bytes, settings.max_sessions)
+    limits = Limits(
+        ttl_s=settings.session_timeout,
+        memory_turns=settings.memory_turns,
+        memory_bytes=settings.memory_bytes,
+        sessions=settings.max_sessions,
+        total_bytes=settings.max_sessions_bytes,
+    )
     return KINDS["redis" if settings.redis_url else "embedded"](settings, limits)

@@ -23,6 +23,7 @@ class Limits:
     memory_turns: int = 10  # exchanges of a conversation
     memory_bytes: int = 262_144  # of a conversation
     sessions: int = 50_000  # embedded store only
+    total_bytes: int = 268_435_456  # of all conversations, embedded store only
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class _Entry:
 
 
 class EmbeddedStore:
-    """Least recently used sessions make room when there are more than `limits.sessions`."""
+    """The least recently used sessions make room when there are too many, or their conversations are too large."""
 
     kind = "embedded"
 
@@ -33,12 +33,14 @@ class EmbeddedStore:
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()  # the next to expire first
+        self._bytes = 0  # of all conversations
 
     async def start(self) -> None:
         """Nothing to connect to."""
 
     async def close(self) -> None:
         self._entries.clear()
+        self._bytes = 0
 
     async def ping(self) -> None:
         """Always there."""
@@ -57,25 +59,28 @@ class EmbeddedStore:
         else:
             entry.session = _next(entry.session, pin, now)
         self._prolong(key, entry)
-        while len(self._entries) > self._limits.sessions:
-            self._entries.popitem(last=False)
+        self._make_room()
         return entry.session
 
     async def remember(self, key: Key, messages: Sequence[Message]) -> None:
         entry = self._live(key)
         if entry is None:
             return
+        before = _bytes(entry.history)
         entry.history = _bounded([*entry.history, *messages], self._limits)
+        self._bytes += _bytes(entry.history) - before
         self._prolong(key, entry)
+        self._make_room()
 
     async def get(self, key: Key) -> Session | None:
         entry = self._live(key)
         return entry.session if entry else None
 
     async def end(self, key: Key) -> bool:
-        entry = self._live(key)
-        self._entries.pop(key, None)
-        return entry is not None
+        if self._live(key) is None:
+            return False
+        self._forget(key)
+        return True
 
     def _live(self, key: Key) -> _Entry | None:
         self._drop_expired()
@@ -86,11 +91,19 @@ class EmbeddedStore:
         self._entries[key] = entry
         self._entries.move_to_end(key)
 
+    def _make_room(self) -> None:
+        limits = self._limits
+        while len(self._entries) > limits.sessions or (self._bytes > limits.total_bytes and len(self._entries) > 1):
+            self._forget(next(iter(self._entries)))
+
+    def _forget(self, key: Key) -> None:
+        self._bytes -= _bytes(self._entries.pop(key).history)
+
     def _drop_expired(self) -> None:
         """Every entry lives equally long, so the order of use is the order of expiry."""
         now = self._monotonic()
         while self._entries and next(iter(self._entries.values())).expires <= now:
-            self._entries.popitem(last=False)
+            self._forget(next(iter(self._entries)))
 
 
 def _first(owner: str, pin: Pin, now: float) -> Session:
@@ -112,7 +125,11 @@ def _same_place(a: Lane, b: Lane) -> bool:
 
 def _bounded(history: list[Message], limits: Limits) -> list[Message]:
     kept = history[-2 * limits.memory_turns :] if limits.memory_turns else []
-    total = sum(size(message) for message in kept)
+    total = _bytes(kept)
     while kept and total > limits.memory_bytes:
         total -= size(kept.pop(0))
     return kept
+
+
+def _bytes(history: Sequence[Message]) -> int:
+    return sum(size(message) for message in history)

@@ -8,12 +8,14 @@ The Redis store: a hash per session, a list per conversation, one Lua script per
 routers share a session. Every key has a TTL. What cannot be read counts as absent.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -24,8 +26,8 @@ from smart_router.sessions.base import Begun, Key, Limits, Pin
 from smart_router.types import Lane, Message, Session
 
 FORMAT = "1"  # of the records; another one counts as absent
-CONNECT_TIMEOUT_S = 1.0  # at the start only; later a slow connection falls under the deadline of the call
-MAX_CONNECTIONS = 64
+FIRST_CONNECT_S = 1.0  # at the start; later connecting falls under the deadline of the call
+MAX_CONNECTIONS = 64  # further calls wait for one, within their deadline
 
 _Argument = str | int | bytes
 
@@ -42,21 +44,26 @@ class RedisStore:
 
     def __init__(self, url: str, limits: Limits, *, timeout_ms: int = 50) -> None:
         self._limits = limits
-        self._redis = Redis.from_url(url, max_connections=MAX_CONNECTIONS, protocol=2)
-        pool = self._redis.connection_pool
+        self._timeout_s = timeout_ms / 1000
+        pool = BlockingConnectionPool.from_url(url, protocol=2)
+        pool.max_connections, pool.timeout = MAX_CONNECTIONS, self._timeout_s
         pool.connection_kwargs |= {  # after from_url: options in the URL would win over arguments
-            "socket_timeout": timeout_ms / 1000,
-            "socket_connect_timeout": CONNECT_TIMEOUT_S,
+            "socket_timeout": self._timeout_s,
+            "socket_connect_timeout": FIRST_CONNECT_S,
+            "decode_responses": False,
             "retry": Retry(NoBackoff(), 0),
             "retry_on_timeout": False,
             "health_check_interval": 0,
         }
+        self._redis = Redis.from_pool(pool)
         self._begin = self._redis.register_script((_HERE / "begin.lua").read_text())
         self._commit = self._redis.register_script((_HERE / "commit.lua").read_text())
         self._remember = self._redis.register_script((_HERE / "remember.lua").read_text())
 
     async def start(self) -> None:
-        """Connections are made when they are needed."""
+        """Make a first connection, if Redis is there; later ones are made when they are needed."""
+        with contextlib.suppress(StoreUnavailable):
+            await self._ask(self._redis.ping(), FIRST_CONNECT_S)
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -74,8 +81,10 @@ class RedisStore:
         place = "\n".join((pin.lane.use_case, pin.lane.model, pin.lane.replica))
         lane = _encode(pin.lane)
         arguments: list[_Argument] = [FORMAT, self._limits.ttl_s, key.owner, pin.turn, pin.group, lane, place]
-        fields = await self._ask(self._commit(keys=_names(key), args=arguments))
-        session = _session(_pairs(fields), key.owner)
+        session = _session(_pairs(await self._ask(self._commit(keys=_names(key), args=arguments))), key.owner)
+        if session is None:  # a damaged record counts as absent: begin anew
+            await self.end(key)
+            session = _session(_pairs(await self._ask(self._commit(keys=_names(key), args=arguments))), key.owner)
         if session is None:
             raise StoreUnavailable("a session could not be read back")
         return session
@@ -97,10 +106,12 @@ class RedisStore:
         name, history = _names(key)
         return bool(await self._ask(self._redis.delete(name, history)))
 
-    async def _ask(self, call: Awaitable[Any]) -> Any:
+    async def _ask(self, call: Awaitable[Any], deadline_s: float | None = None) -> Any:
+        """The deadline covers what redis-py's own does not: waiting for a connection, and making one."""
         try:
-            return await call
-        except (RedisError, OSError) as exc:
+            async with asyncio.timeout(deadline_s or self._timeout_s):
+                return await call
+        except (RedisError, OSError) as exc:  # TimeoutError is an OSError
             if "WRONGTYPE" in str(exc):
                 raise _WrongType from exc
             raise StoreUnavailable(str(exc) or type(exc).__name__) from exc

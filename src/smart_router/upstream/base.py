@@ -60,6 +60,7 @@ class Upstream(Protocol):
         Raises:
             BackendUnreachable, BackendTimeout, BackendBusy, BackendBroke: another replica may do better.
             BackendRejected: the request is at fault; no other replica would take it.
+            BadRequest: the model's API needs something that the caller did not send.
         """
 
     async def check(self, endpoint: str) -> None:

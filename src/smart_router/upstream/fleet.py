@@ -12,13 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import structlog
+
 from smart_router.decide.health import Health, failed, succeeded
 from smart_router.decide.replica import NoReplica, Replica, pick
-from smart_router.errors import BackendBusy, BackendRejected, ConfigurationError, UpstreamError
+from smart_router.errors import ConfigurationError, UpstreamError
 from smart_router.registry import Model, Registry
 from smart_router.settings import Settings
 from smart_router.upstream import KINDS
 from smart_router.upstream.base import Upstream
+
+log = structlog.get_logger("fleet")
 
 Status = Literal["healthy", "unhealthy", "unknown"]
 
@@ -35,6 +39,10 @@ class _Server:
 
     def view(self, now: float) -> Replica:
         return Replica(self.endpoint, self.in_flight, self.model.max_in_flight, self.health.usable(now))
+
+
+class AllBusy(NoReplica):
+    """There are healthy replicas, but all are at their limit."""
 
 
 class Lease:
@@ -58,13 +66,13 @@ class Lease:
     def upstream(self) -> Upstream:
         return self._server.upstream
 
-    def answered(self, response_time_s: float) -> None:
+    def answered(self) -> None:
         """The replica did its work."""
-        self._server.health = succeeded(self._server.health, response_time_s)
+        self._server.health = succeeded(self._server.health)
 
     def blame(self, error: UpstreamError) -> None:
-        """The replica failed. Being busy or refusing a bad request is no failure."""
-        if not isinstance(error, BackendBusy | BackendRejected):
+        """Only what says that nobody can be served there counts against the replica."""
+        if error.replica_at_fault:
             self._server.health = failed(self._server.health, self._fleet.now(), error.message)
 
     def release(self) -> None:
@@ -109,19 +117,25 @@ class Fleet:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
-        for upstream in self._upstreams.values():
-            await upstream.close()
+        await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()), return_exceptions=True)
 
     def lease(self, model: str, warm: str | None, key: str, without: frozenset[str] = frozenset()) -> Lease:
         """
         Take a place at a replica of *model*, none of *without*.
 
         Raises:
-            NoReplica: none is both usable and below its limit.
+            NoReplica: none is usable.
+            AllBusy: some are, but each has all the requests that it may have.
         """
         now = self.now()
         able = {s.endpoint: s for s in self._servers[model] if s.endpoint not in without}
-        chosen = pick([server.view(now) for server in able.values()], warm, key, self._settings.replica_slack)
+        pool = [server.view(now) for server in able.values()]
+        try:
+            chosen = pick(pool, warm, key, self._settings.replica_slack)
+        except NoReplica:
+            if any(replica.healthy for replica in pool):
+                raise AllBusy from None
+            raise
         return Lease(able[chosen.id], self)
 
     def can_answer(self, model: str) -> bool:
@@ -146,6 +160,9 @@ class Fleet:
             await server.upstream.check(server.endpoint)
         except UpstreamError as exc:
             server.health = failed(server.health, self.now(), exc.message)
+        except Exception as exc:  # the watch must go on for the others
+            server.health = failed(server.health, self.now(), "the health check failed")
+            log.error("health check failed", replica=server.endpoint, exc_info=exc)
         else:
             server.health = succeeded(server.health, self.now() - started)
 
@@ -173,4 +190,4 @@ def _report(server: _Server) -> ReplicaReport:
     )
 
 
-__all__ = ["Fleet", "Lease", "NoReplica", "ReplicaReport"]
+__all__ = ["AllBusy", "Fleet", "Lease", "NoReplica", "ReplicaReport"]

@@ -2,16 +2,23 @@
 
 import base64
 import binascii
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from smart_router.errors import BackendBroke, BadRequest
+import msgspec
+from msgspec import Struct
+
+from smart_router.errors import BackendBroke, BackendRejected, BadRequest, ContextOverflow
 from smart_router.types import Attachment, Message, Usage
 from smart_router.upstream.base import Call, Piece
 
 DEFAULT_VOICE = "default"
+MOST_OF_A_MESSAGE = 500
+_TOO_LONG = re.compile(r"maximum context length|max_model_len|input tokens|too long", re.IGNORECASE)
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +56,14 @@ def piece_from(api: str, body: bytes, media_type: str) -> Piece:
     """
     if api == "speech":
         return Piece(f"data:{media_type};base64,{base64.b64encode(body).decode()}", Usage(), "stop")
-    answer = _object(body)
-    try:
-        if api == "transcriptions":
-            return Piece(answer["text"], _usage(answer.get("usage")), "stop")
-        choice = answer["choices"][0]
-        return Piece(choice["message"]["content"] or "", _usage(answer.get("usage")), choice.get("finish_reason"))
-    except (KeyError, IndexError, TypeError) as exc:
-        raise BackendBroke("the model server's answer lacks what was asked for") from exc
+    if api == "transcriptions":
+        transcript = _decoded(body, _Transcript)
+        return Piece(transcript.text, _usage(transcript.usage), "stop")
+    answer = _decoded(body, _Answer)
+    choice = answer.choices[0] if answer.choices else _Choice()
+    if choice.message is None:
+        raise BackendBroke("the model server's answer lacks what was asked for")
+    return Piece(choice.message.content or "", _usage(answer.usage), choice.finish_reason)
 
 
 def piece_of_stream(data: str) -> Piece:
@@ -66,28 +73,31 @@ def piece_of_stream(data: str) -> Piece:
     Raises:
         BackendBroke: it is an error, or not what a stream carries.
     """
-    event = _object(data.encode())
-    if "error" in event:
+    event = _decoded(data.encode(), _Answer)
+    if event.error is not msgspec.UNSET:
         raise BackendBroke("the model server reported an error in mid-stream")
-    try:
-        usage = _usage(event["usage"]) if event.get("usage") else None
-        if not event["choices"]:
-            return Piece(usage=usage)
-        choice = event["choices"][0]
-        return Piece(choice["delta"].get("content") or "", usage, choice.get("finish_reason"))
-    except (KeyError, IndexError, TypeError, AttributeError) as exc:
-        raise BackendBroke("the model server's stream carries something unknown") from exc
+    usage = _usage(event.usage) if event.usage else None
+    if not event.choices:
+        return Piece(usage=usage)
+    choice = event.choices[0]
+    return Piece((choice.delta.content if choice.delta else None) or "", usage, choice.finish_reason)
 
 
-def error_message(body: bytes) -> str:
-    """What a refusal says, "" where that cannot be read; at most 500 characters."""
+def rejection(body: bytes, status: int) -> BackendRejected:
+    """What a refusal says, in at most 500 characters, and whether less of a conversation might help."""
+    message = _error_message(body)[:MOST_OF_A_MESSAGE] or "the model server refused the request"
+    kind = ContextOverflow if _TOO_LONG.search(message) else BackendRejected
+    return kind(message, status=status)
+
+
+def _error_message(body: bytes) -> str:
     try:
-        answer = _object(body)
-    except BackendBroke:
+        answer = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
         return ""
-    error = answer.get("error", answer)
-    message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
-    return str(message)[:500] if message else ""
+    error = answer.get("error", answer) if isinstance(answer, dict) else None
+    message = (error.get("message") or error.get("detail")) if isinstance(error, dict) else error
+    return str(message or "")
 
 
 def _chat(call: Call) -> Request:
@@ -118,7 +128,7 @@ def _part(attachment: Attachment) -> dict[str, Any]:
 
 def _transcription(call: Call) -> Request:
     ask = call.ask
-    audio = next((a for a in ask.attachments if a.type in ("audio", "video") and a.data), None)
+    audio = _recording(call)
     if audio is None:
         raise BadRequest("this model transcribes recordings: attach one as base64 `data` with type audio")
     form = {"model": call.model.served_name, "temperature": str(ask.temperature), "response_format": "json"}
@@ -128,6 +138,12 @@ def _transcription(call: Call) -> Request:
     if call.stream:
         form |= {"stream": "true", "stream_include_usage": "true"}
     return Request("/v1/audio/transcriptions", form=form, file=_file(audio))
+
+
+def _recording(call: Call) -> Attachment | None:
+    """What is attached to this turn, else the last one remembered: "and what was that again?"."""
+    turns = [call.ask.attachments, *(message.attachments for message in reversed(call.history))]
+    return next((a for attached in turns for a in attached if a.type in ("audio", "video") and a.data), None)
 
 
 def _file(attachment: Attachment) -> File:
@@ -146,17 +162,42 @@ def _speech(call: Call) -> Request:
     return Request("/v1/audio/speech", body, whole=True)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _decoded(body: bytes, kind: type[_T]) -> _T:
     try:
-        answer = json.loads(body)
-    except ValueError as exc:
-        raise BackendBroke("the model server's answer is not JSON") from exc
-    if not isinstance(answer, dict):
-        raise BackendBroke("the model server's answer is not a JSON object")
-    return answer
+        return msgspec.json.decode(body, type=kind)
+    except (ValueError, RecursionError) as exc:
+        raise BackendBroke("the model server's answer cannot be read") from exc
 
 
-def _usage(usage: Any) -> Usage:
-    if not isinstance(usage, dict):
-        return Usage()
-    return Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+def _usage(usage: "_Usage | None") -> Usage:
+    return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else Usage()
+
+
+class _Usage(Struct):
+    """Of a transcription it may hold seconds instead."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Said(Struct):
+    content: str | None = None
+
+
+class _Choice(Struct):
+    message: _Said | None = None
+    delta: _Said | None = None
+    finish_reason: str | None = None
+
+
+class _Answer(Struct):
+    """A chat completion, or one event of a stream of them."""
+
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Transcript(Struct):
+    text: str
+    usage: _Usage | None = None

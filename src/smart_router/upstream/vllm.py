@@ -12,7 +12,7 @@ from smart_router.decide import sse
 from smart_router.errors import (
     BackendBroke,
     BackendBusy,
-    BackendRejected,
+    BackendLost,
     BackendTimeout,
     BackendUnreachable,
     UpstreamError,
@@ -23,7 +23,9 @@ from smart_router.upstream.base import Answer, Call, Piece
 
 KEEP_ALIVE_S = 3.5  # vLLM's server closes idle connections after 5 s; ours must go first
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
+MAX_STREAM_BYTES = 512 * 1024 * 1024  # some hundred bytes a token
 MAX_ERROR_BYTES = 64 * 1024
+ERROR_WITHIN_S = 1.0
 LONGEST_RETRY_AFTER_S = 60.0
 CALLERS_FAULT = (400, 413, 422)  # the model server refuses what the caller asked for
 
@@ -39,7 +41,8 @@ class VllmUpstream:
 
     async def start(self) -> None:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._settings.connect_timeout)
+        # Of `connect`, as the pool is unlimited, only name resolution and connecting are left.
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._settings.connect_timeout)
         self._http = aiohttp.ClientSession(
             connector=connector, timeout=timeout, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar()
         )
@@ -50,49 +53,64 @@ class VllmUpstream:
 
     async def open(self, call: Call, endpoint: str) -> Answer:
         request = payload.request_for(call)
-        deadline_s = self._settings.first_byte_timeout
-        response = await self._send("POST", endpoint + request.path, deadline_s, **_body(request))
+        if request.whole or not call.stream:
+            return await self._whole(call, endpoint, request)
+        try:
+            async with asyncio.timeout(self._settings.first_byte_timeout):
+                return await self._streamed(endpoint, request)
+        except TimeoutError as exc:
+            raise BackendTimeout("the model server sent no content in time") from exc
+
+    async def _streamed(self, endpoint: str, request: payload.Request) -> Answer:
+        response = await self._send("POST", endpoint + request.path, **_body(request))
         try:
             await _refuse_errors(response)
-            if not call.stream or request.whole:
-                return await self._whole(response, call)
             stream = StreamedAnswer(response, self._settings.between_chunks_timeout)
-            await asyncio.wait_for(stream.await_first(), deadline_s)
-            return stream
-        except BaseException as exc:
+            await stream.await_first()
+        except BaseException:
             response.close()
-            if isinstance(exc, TimeoutError):
-                raise BackendTimeout("the model server accepted the request but sent no content in time") from exc
             raise
+        return stream
 
-    async def check(self, endpoint: str) -> None:
-        response = await self._send("GET", endpoint + "/health", self._settings.health_timeout)
-        response.release()
-        if response.status != 200:
-            raise BackendBroke(f"health check answered {response.status}")
-
-    async def _send(self, method: str, url: str, deadline_s: float, **arguments: Any) -> aiohttp.ClientResponse:
-        assert self._http is not None, "start() comes first"
+    async def _whole(self, call: Call, endpoint: str, request: payload.Request) -> Answer:
+        """Such an answer comes when it is complete: how long that takes, the caller bounds."""
+        response = await self._send("POST", endpoint + request.path, **_body(request))
         try:
-            async with asyncio.timeout(deadline_s):
-                return await self._http.request(method, url, allow_redirects=False, **arguments)
-        except aiohttp.ClientConnectorError as exc:
-            raise BackendUnreachable("the model server cannot be reached") from exc
-        except aiohttp.ServerTimeoutError as exc:  # of the connect: the only one that aiohttp keeps here
-            raise BackendUnreachable("the model server did not accept a connection in time") from exc
-        except TimeoutError as exc:
-            raise BackendTimeout("the model server did not answer in time") from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise BackendBroke(f"the connection to the model server broke ({type(exc).__name__})") from exc
-
-    async def _whole(self, response: aiohttp.ClientResponse, call: Call) -> "WholeAnswer":
-        try:
+            await _refuse_errors(response)
             async with asyncio.timeout(self._settings.between_chunks_timeout):
                 body = await _read(response, MAX_ANSWER_BYTES)
+            response.release()
+        except TimeoutError as exc:
+            response.close()
+            raise BackendTimeout("the model server stopped in the middle of its answer") from exc
         except (aiohttp.ClientError, OSError) as exc:
-            raise BackendBroke("the model server's answer broke off") from exc
-        response.release()
+            response.close()
+            raise BackendLost("the model server's answer broke off") from exc
+        except BaseException:
+            response.close()
+            raise
         return WholeAnswer(payload.piece_from(call.model.api, body, response.content_type))
+
+    async def check(self, endpoint: str) -> None:
+        try:
+            async with asyncio.timeout(self._settings.health_timeout):
+                response = await self._send("GET", endpoint + "/health")
+        except TimeoutError as exc:
+            raise BackendTimeout("the health check was not answered in time") from exc
+        response.release()
+        if response.status != 200:
+            raise BackendBroke(f"the health check was answered with {response.status}")
+
+    async def _send(self, method: str, url: str, **arguments: Any) -> aiohttp.ClientResponse:
+        assert self._http is not None, "start() comes first"
+        try:
+            return await self._http.request(method, url, allow_redirects=False, **arguments)
+        except aiohttp.ClientConnectorError as exc:
+            raise BackendUnreachable("the model server cannot be reached") from exc
+        except aiohttp.ServerTimeoutError as exc:  # of connecting: aiohttp keeps no other deadline here
+            raise BackendUnreachable("the model server did not accept a connection in time") from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            raise BackendLost(f"the connection to the model server broke ({type(exc).__name__})") from exc
 
 
 class WholeAnswer:
@@ -119,6 +137,7 @@ class StreamedAnswer:
         self._between_s = between_s
         self._parser = sse.Parser()
         self._ready: list[Piece] = []
+        self._received = 0
         self._complete = False
 
     async def await_first(self) -> None:
@@ -152,9 +171,12 @@ class StreamedAnswer:
     async def _more(self) -> None:
         try:
             chunk = await self._response.content.readany()
+            self._received += len(chunk)
+            if self._received > MAX_STREAM_BYTES:
+                raise BackendBroke(f"the model server's stream exceeds {MAX_STREAM_BYTES} bytes")
             events = self._parser.feed(chunk)
         except (aiohttp.ClientError, OSError) as exc:
-            raise BackendBroke("the model server's answer broke off") from exc
+            raise BackendLost("the model server's answer broke off") from exc
         except ValueError as exc:
             raise BackendBroke("the model server's stream cannot be read") from exc
         for event in events:
@@ -185,18 +207,24 @@ def _body(request: payload.Request) -> dict[str, Any]:
 async def _refuse_errors(response: aiohttp.ClientResponse) -> None:
     if response.status == 200:
         return
-    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-        async with asyncio.timeout(1):
-            raise _error(response, await _read(response, MAX_ERROR_BYTES))
-    raise _error(response, b"")
+    body = bytearray()
+    with contextlib.suppress(aiohttp.ClientError, OSError):  # the status says enough; TimeoutError is an OSError
+        async with asyncio.timeout(ERROR_WITHIN_S):
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_ERROR_BYTES:
+                    break
+    raise _error(response, bytes(body))
 
 
 def _error(response: aiohttp.ClientResponse, body: bytes) -> UpstreamError:
     status = response.status
     if status in CALLERS_FAULT:
-        return BackendRejected(payload.error_message(body) or "the model server refused the request", status=status)
+        return payload.rejection(body, status)
     if status in (429, 503):
         return BackendBusy("the model server is busy", retry_after_s=_retry_after(response))
+    if status in (502, 504):  # a proxy in front of it has lost it
+        return BackendLost(f"the model server answered {status}")
     return BackendBroke(f"the model server answered {status}")
 
 
