@@ -38,7 +38,7 @@ class Scores:
 
 class Classifier:
     """
-    Use as `async with`, or `start()` and `close()`. `kind` is `hybrid` or `lexical`, `trouble` says why it is lexical.
+    Use `start()` and `close()`. `kind` is `hybrid` or `lexical`, `trouble` says why it is lexical.
     """
 
     def __init__(
@@ -93,7 +93,10 @@ class _Worker:
         self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
 
     def start(self) -> None:
-        self._encoder.encode(["warm up"])
+        try:
+            self._encoder.encode(["warm up"])
+        except Exception as exc:  # as it would for every query: they are then decided without it
+            log.error("the encoder failed", exc_info=exc)
         self._thread.start()
 
     def stop(self) -> None:

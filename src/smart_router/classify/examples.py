@@ -45,13 +45,17 @@ def inputs_sha256(
 
 def _read(path: Path, use_case: str) -> Iterator[Example]:
     for language, items in _languages(path).items():
+        if not isinstance(language, str):
+            raise ConfigurationError(
+                f"{path}: {language}: YAML does not read this as text; write the language in quotes"
+            )
         if not isinstance(items, list):
             raise ConfigurationError(f"{path}: {language}: must be a list of queries")
         for i, item in enumerate(items):
             yield _example(item, use_case, language, f"{path}: {language}[{i}]")
 
 
-def _languages(path: Path) -> dict[str, Any]:
+def _languages(path: Path) -> dict[Any, Any]:
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both loaders are the safe one
@@ -63,10 +67,14 @@ def _languages(path: Path) -> dict[str, Any]:
 
 
 def _example(item: object, use_case: str, language: str, place: str) -> Example:
-    if isinstance(item, str) and item.strip():
+    if isinstance(item, str) and _is_text(item):
         return Example(item, use_case, language)
-    if isinstance(item, dict) and set(item) == {"attached", "text"} and isinstance(item["text"], str):
+    if isinstance(item, dict) and set(item) == {"attached", "text"} and _is_text(item["text"]):
         if item["attached"] in MEDIA_KINDS:
             return Example(item["text"], use_case, language, item["attached"])
         raise ConfigurationError(f"{place}.attached: must be one of {', '.join(MEDIA_KINDS)}")
     raise ConfigurationError(f"{place}: must be a text, or {{attached: image|audio|video, text: …}}")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())

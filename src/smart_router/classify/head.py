@@ -11,12 +11,11 @@ queries the head has not seen (Guo et al. 2017, "On Calibration of Modern Neural
 
 import json
 import math
-import zlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +75,7 @@ def save_head(head: Head, path: Path) -> None:
             arrays |= _packed(name, linear)
     meta = {"use_cases": head.use_cases, "inputs_sha256": head.inputs_sha256, **head.meta}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
+    partial = path.with_suffix(f".{os.getpid()}.partial.npz")  # workers that start together each write their own
     np.savez_compressed(partial, meta=np.array(json.dumps(meta, sort_keys=True)), **arrays)
     partial.replace(path)
 
@@ -87,13 +86,14 @@ def load_head(path: Path) -> Head:
         ArtifactUnusable: missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            meta = json.loads(str(file["meta"]))
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            meta = dict(json.loads(str(file["meta"])))
+            use_cases, inputs = tuple(map(str, meta.pop("use_cases"))), str(meta.pop("inputs_sha256"))
             lexical = _unpacked("lexical", file)
             hybrid = _unpacked("hybrid", file) if "hybrid.bias" in file else None
-    except (OSError, ValueError, KeyError, EOFError, IndexError, BadZipFile, zlib.error) as exc:
+    except Exception as exc:  # whatever zipfile, numpy and json make of damaged bytes
         raise ArtifactUnusable(f"{path}: cannot be read: {exc}") from exc
-    return Head(tuple(meta.pop("use_cases")), meta.pop("inputs_sha256"), lexical, hybrid, meta)
+    return Head(use_cases, inputs, lexical, hybrid, meta)
 
 
 def _packed(name: str, linear: Linear) -> dict[str, Any]:
