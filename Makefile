@@ -42,7 +42,7 @@ serve: $(VENV)/.demo               ## the router on ROUTER_PORT, 8001
 	@$(BIN)/python -m smart_router serve
 
 test: check                        ## lint, types and all tests that need no real vLLM
-	@$(BIN)/pytest
+	@$(BIN)/pytest -m "not real_vllm"
 
 test-vllm: $(VENV)/.dev            ## what only real vLLM servers can show
 	@scripts/real_vllm/setup.sh .venv-vllm

@@ -48,8 +48,9 @@ class Chooser:
         media = modality.media_of(ask.modality, ask.attached)
         admitted = modality.admitted(media, ask.attached, self._modalities, self._accepts)
         if not admitted and ask.use_case is None:
-            raise BadRequest(f"attachments: no model here takes {' together with '.join(sorted(media))}")
-        return switch.Turn(admitted, media, ask.use_case)
+            place = "attachments" if ask.attachments else "modality"
+            raise BadRequest(f"{place}: no use case here takes {' together with '.join(media)}")
+        return switch.Turn(admitted, media, ask.use_case, len(ask.query.split()))
 
     def _known(self, standing: Standing | None) -> Standing | None:
         """A session may outlive its use case."""

@@ -119,7 +119,10 @@ def load_registry(path: Path, environ: Mapping[str, str]) -> Registry:
     Raises:
         ConfigurationError: a line per mistake, each with its YAML path and what would be right.
     """
-    file = _parse(_interpolated(_read(path), environ, path), path)
+    try:
+        file = _parse(_interpolated(_read(path), environ, path), path)
+    except RecursionError:
+        raise ConfigurationError(f"{path}: contains itself; write the part out instead of an alias to it") from None
     if mistakes := [*_broken_references(file), *_bad_endpoints(file), *_missing_examples(file, path)]:
         raise ConfigurationError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
     return Registry(
@@ -249,6 +252,8 @@ def _endpoint_mistake(endpoint: str) -> str | None:
         return "has no valid port; give an address"
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         return "is not an http:// or https:// address; give one"
+    if any(character.isspace() for character in endpoint):
+        return "contains a space; give the server's address"
     if parts.username or parts.password:
         return "must not carry a name or a password; give the server's address alone"
     if any(not 0 < len(label) < 64 for label in parts.hostname.rstrip(".").split(".")):

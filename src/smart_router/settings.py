@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
     classifier_dir: Path | None = None  # where artifacts built here are kept; None: the user's cache folder
     confidence_threshold: float = Field(0.35, ge=0, le=1)  # probability; below it: the default use case
-    switch_margin: float = Field(0.8, ge=0, le=1)  # probability by which another use case must lead to end a topic
+    switch_margin: float = Field(0.7, ge=0, le=1)  # probability by which another use case must lead to end a topic
     guard_threshold: float = Field(0.6, ge=0, le=1)  # probability of another use case that alarms the guard
     classifier_queue: int = Field(1024, ge=1, le=100_000)
     classifier_timeout: Seconds = 2.0
@@ -142,6 +142,8 @@ def _refuse_what_is_not_enforced(variables: Mapping[str, str]) -> None:
 def _line(error: object) -> str:
     assert isinstance(error, dict)
     name = str(error["loc"][0]).upper() if error["loc"] else "settings"
+    if name == "ROUTER_PORT" and not environment().get(name):
+        name = "PORT"
     message = str(error["msg"]).removeprefix("Value error, ")
     secret = name in ("API_KEY", "REDIS_URL")
     return f"{name}: {message}" + ("" if secret else f" (it is {error.get('input')!r})")

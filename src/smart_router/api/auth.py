@@ -14,7 +14,7 @@ class Door:
     """Knows the shared key, if there is one. A caller is a digest: the key itself goes no further."""
 
     def __init__(self, settings: Settings) -> None:
-        key = settings.api_key.get_secret_value() if settings.api_key else ""
+        key = settings.api_key.get_secret_value().strip() if settings.api_key else ""
         self._digest = hashlib.sha256(key.encode()).digest() if key else None
 
     @property

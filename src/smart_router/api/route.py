@@ -176,6 +176,8 @@ def _check_content_type(scope: Scope) -> None:
 def _advice(exc: Exception) -> Headers:
     if isinstance(exc, RouterError) and exc.retry_after_s is not None:
         return [(b"retry-after", str(max(1, math.ceil(exc.retry_after_s))).encode())]
+    if isinstance(exc, _MethodNotAllowed):
+        return [(b"allow", b"POST")]
     return [(b"www-authenticate", b"Bearer")] if getattr(exc, "status", 0) == 401 else []
 
 

@@ -3,6 +3,8 @@
 import base64
 import binascii
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -121,6 +123,9 @@ class ErrorResponse(Struct, omit_defaults=True):
     routing_time: float | None = None
 
 
+MOST_OF_A_MESSAGE = 1000  # characters of a refusal
+
+_FIELDS = RouteRequest.__struct_fields__
 _decoder = msgspec.json.Decoder(RouteRequest)
 encode = msgspec.json.Encoder().encode
 
@@ -133,7 +138,7 @@ def decode_request(body: bytes) -> RouteRequest:
     try:
         return _decoder.decode(body)
     except msgspec.ValidationError as exc:
-        raise BadRequest(_in_words(str(exc))) from None
+        raise BadRequest(_in_words(str(exc), body)[:MOST_OF_A_MESSAGE]) from None
     except RecursionError:
         raise BadRequest("the body is nested too deeply; send a flat JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
@@ -220,13 +225,22 @@ def _base64(data: str, place: str) -> str:
     raise BadRequest(f"{place}.data: is empty; send the file's bytes base64-encoded")
 
 
-def _in_words(message: str) -> str:
+def _in_words(message: str, body: bytes) -> str:
     """msgspec's "Expected `int`, got `str` - at `$.max_tokens`" with the place in front."""
     what, _, where = message.partition(" - at `$")
     place = where.rstrip("`").lstrip(".")
-    if "unknown field" in what:
-        known = AttachmentIn if place else RouteRequest
-        what += f"; the fields are {', '.join(known.__struct_fields__)}"
+    if "unknown field" in what and place:
+        what += f"; the fields are {', '.join(AttachmentIn.__struct_fields__)}"
+    elif "unknown field" in what:
+        what = f"unknown fields: {', '.join(islice(_unknown(body), 5))}; the fields are {', '.join(_FIELDS)}"
     if "enum value" in what:
         what += f"; it can be {', '.join(MEDIA_KINDS if place.startswith('attachments') else get_args(Modality))}"
     return f"{place}: {what}" if place else what
+
+
+def _unknown(body: bytes) -> Iterator[str]:
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return
+    yield from (f"`{name[:40]}`" for name in fields if name not in _FIELDS)

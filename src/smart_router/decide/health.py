@@ -1,4 +1,4 @@
-"""Is a replica fit to be asked? Two failures in a row say no, one success says yes."""
+"""Is a replica fit to be asked? Two failures in a row say no, or one before the first success; one success says yes."""
 
 from dataclasses import dataclass, replace
 

@@ -22,6 +22,7 @@ class Parser:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._started = False
         self._data: list[str] = []
         self._event = ""
         self._held = 0
@@ -38,13 +39,15 @@ class Parser:
         return [event for line in lines if (event := self._line(line.decode())) is not None]
 
     def _line(self, line: str) -> Event | None:
+        if not self._started:
+            self._started, line = True, line.removeprefix("\ufeff")
         if not line:
             return self._dispatch()
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "data":
             self._data.append(value)
-            self._held += len(value)
+            self._held += len(value) + 1
         elif field == "event":
             self._event = value
         return None

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from smart_router.types import Because, Decision, MediaKind, Reason
 
+SHORT_TURN = 5  # words; "make it shorter" and "why?" point back, whatever their words are most often used for
+
 Scores = Mapping[str, float]  # use case -> probability
 
 
@@ -20,6 +22,7 @@ class Turn:
     admitted: tuple[str, ...]  # use cases that its media leave possible; never empty
     media: tuple[MediaKind, ...] = ()
     explicit: str | None = None
+    words: int = SHORT_TURN + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def decide(turn: Turn, standing: Standing | None, cues: Callable[[], Scores], po
     2. Media that admit one use case only decide.
     3. No session, or bypass is off: classify.
     4. Media that the standing use case does not admit: classify among those that do.
-    5. The guard is alarmed, as its cues point at another admitted use case: classify.
+    5. The guard is alarmed, as its cues point at another admitted use case: classify. The default use case, where plain
+       words belong, is no alarm in a short turn.
     6. Otherwise the session stands: bypass.
     """
     because = Because(hint=turn.media, session=standing.use_case if standing else None)
@@ -69,7 +73,7 @@ def decide(turn: Turn, standing: Standing | None, cues: Callable[[], Scores], po
         return NeedsScores(turn, because)
     if standing.use_case not in turn.admitted:  # 4
         return NeedsScores(turn, replace(because, note="the session's use case does not take what came with this turn"))
-    alarming = _others(cues(), turn, standing, policy.guard)
+    alarming = _others(cues(), turn, standing, policy)
     if alarming:  # 5
         return NeedsScores(turn, replace(because, cues=alarming))
     return Decision(standing.use_case, standing.confidence, "session", bypass=True, because=because)  # 6
@@ -82,7 +86,7 @@ def settle(needed: NeedsScores, scores: Scores, standing: Standing | None, polic
     1. Only admitted use cases count; their scores are scaled to sum to 1.
     2. Media are a decision: the best of the admitted.
     3. With a session, the best must lead the standing one by the margin, or the session stands (not a bypass: the
-       encoder ran).
+       encoder ran). A short turn does not leave for the default use case.
     4. Without one, the best must reach the threshold, or it is the default use case: fallback.
     """
     among = _among(scores, needed.turn.admitted)  # 1
@@ -91,7 +95,8 @@ def settle(needed: NeedsScores, scores: Scores, standing: Standing | None, polic
     if needed.turn.media:  # 2
         return chosen.take(best, "modality")
     if standing is not None and standing.use_case in among:  # 3
-        if best != standing.use_case and among[best] - among[standing.use_case] >= policy.margin:
+        leads = among[best] - among[standing.use_case] >= policy.margin
+        if best != standing.use_case and leads and not _points_back(needed.turn, best, policy):
             return chosen.take(best, "switched")
         return chosen.take(standing.use_case, "session")
     if among[best] < policy.threshold and policy.default_use_case in among:  # 4
@@ -122,8 +127,13 @@ def _chosen(use_case: str, confidence: float, reason: Reason, standing: Standing
     return Decision(use_case, confidence, reason, context_changed=changed, because=because)
 
 
-def _others(cues: Scores, turn: Turn, standing: Standing, least: float) -> dict[str, float]:
-    return {name: cues[name] for name in turn.admitted if name != standing.use_case and cues.get(name, 0) >= least}
+def _others(cues: Scores, turn: Turn, standing: Standing, policy: Policy) -> dict[str, float]:
+    others = (name for name in turn.admitted if name != standing.use_case and not _points_back(turn, name, policy))
+    return {name: cues[name] for name in others if cues.get(name, 0) >= policy.guard}
+
+
+def _points_back(turn: Turn, use_case: str, policy: Policy) -> bool:
+    return turn.words <= SHORT_TURN and use_case == policy.default_use_case
 
 
 def _among(scores: Scores, names: tuple[str, ...]) -> dict[str, float]:

@@ -47,7 +47,7 @@ class Row:
 
     @property
     def accuracy(self) -> float:
-        return self.right / self.total
+        return self.right / self.total if self.total else 0.0
 
 
 def load_labelled(path: Path) -> tuple[Labelled, ...]:
@@ -56,7 +56,7 @@ def load_labelled(path: Path) -> tuple[Labelled, ...]:
         ConfigurationError: not such a file; names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not at the other separators that JSON may hold
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"{path}: cannot be read: {exc}") from None
     return tuple(_labelled(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip())

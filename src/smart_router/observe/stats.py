@@ -51,7 +51,6 @@ class Stats:
     def __call__(self, done: Finished) -> None:
         self._total += 1
         self._errors += done.outcome != "ok"
-        self._whole.add(done.total_s)
         if done.use_case is not None:
             self._decided(done)
             self._use_cases[done.use_case].add(done)
@@ -60,6 +59,7 @@ class Stats:
             self._models[done.model].add(done)
 
     def _decided(self, done: Finished) -> None:
+        self._whole.add(done.total_s)
         self._bypassed += done.bypass
         self._routed += not done.bypass
         (self._bypass if done.bypass else self._routing).add(done.routing_s)

@@ -1,5 +1,5 @@
 -- Count an exchange and set the pin, unless another exchange changed it since this one began.
--- KEYS: session, history   ARGV: format, ttl_s, owner, expected turn, group, lane (JSON), place (use case, model, replica)
+-- KEYS: session, history   ARGV: format, ttl_s, owner, expected turn, group, lane (JSON), place (group, use case, model, replica)
 -- Returns the session as a flat list of fields and values.
 local session, history = KEYS[1], KEYS[2]
 local format, ttl, owner, expected, group, lane, place = unpack(ARGV)
@@ -8,6 +8,7 @@ local now = time[1] .. '.' .. string.format('%06d', time[2])
 
 local kind = redis.call('TYPE', session).ok
 local readable = kind == 'hash' and redis.call('HGET', session, 'v') == format
+  and tonumber(redis.call('HGET', session, 'count') or '') and tonumber(redis.call('HGET', session, 'turn') or '')
 if not readable then
   redis.call('DEL', session, history)
   redis.call('HSET', session, 'v', format, 'owner', owner, 'turn', 1, 'group', group, 'place', place,

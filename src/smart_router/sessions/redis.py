@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from smart_router.decide.memory import OVERHEAD
-from smart_router.errors import StoreUnavailable
+from smart_router.errors import ConfigurationError, StoreUnavailable
 from smart_router.sessions.base import Begun, Key, Limits, Pin
 from smart_router.types import Lane, Message, Session
 
@@ -55,6 +55,10 @@ class RedisStore:
             "retry_on_timeout": False,
             "health_check_interval": 0,
         }
+        try:
+            pool.make_connection()  # type: ignore[no-untyped-call]  # opens nothing yet
+        except TypeError:
+            raise ConfigurationError("REDIS_URL: has an option that redis-py does not know; leave it out") from None
         self._redis = Redis.from_pool(pool)
         self._begin = self._redis.register_script((_HERE / "begin.lua").read_text())
         self._commit = self._redis.register_script((_HERE / "commit.lua").read_text())
@@ -78,7 +82,7 @@ class RedisStore:
         return Begun(session, _messages(messages) if session else ())
 
     async def commit(self, key: Key, pin: Pin) -> Session:
-        place = "\n".join((pin.lane.use_case, pin.lane.model, pin.lane.replica))
+        place = "\n".join((pin.group, pin.lane.use_case, pin.lane.model, pin.lane.replica))
         lane = _encode(pin.lane)
         arguments: list[_Argument] = [FORMAT, self._limits.ttl_s, key.owner, pin.turn, pin.group, lane, place]
         session = _session(_pairs(await self._ask(self._commit(keys=_names(key), args=arguments))), key.owner)

@@ -2,7 +2,7 @@
 -- KEYS: session, history   ARGV: ttl_s, most messages, most bytes, overhead per message, message...
 local session, history = KEYS[1], KEYS[2]
 local ttl, most, room, overhead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-if most == 0 or redis.call('EXISTS', session) == 0 then
+if most == 0 or redis.call('TYPE', session).ok ~= 'hash' then
   return 0
 end
 if redis.call('TYPE', history).ok ~= 'list' then

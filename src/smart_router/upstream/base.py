@@ -55,7 +55,8 @@ class Upstream(Protocol):
 
     async def open(self, call: Call, endpoint: str) -> Answer:
         """
-        Send *call* to the server at *endpoint* and wait until it is accepted.
+        Send *call* to the server at *endpoint* and wait until it is accepted. An answer that is not streamed comes when
+        it is complete: how long that may take, the caller bounds.
 
         Raises:
             BackendUnreachable, BackendTimeout, BackendBusy, BackendBroke: another replica may do better.

@@ -77,9 +77,7 @@ def piece_of_stream(data: str) -> Piece:
     if event.error is not msgspec.UNSET:
         raise BackendBroke("the model server reported an error in mid-stream")
     usage = _usage(event.usage) if event.usage else None
-    if not event.choices:
-        return Piece(usage=usage)
-    choice = event.choices[0]
+    choice = event.choices[0] if event.choices else _Choice()
     return Piece((choice.delta.content if choice.delta else None) or "", usage, choice.finish_reason)
 
 

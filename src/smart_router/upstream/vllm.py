@@ -77,8 +77,7 @@ class VllmUpstream:
         response = await self._send("POST", endpoint + request.path, **_body(request))
         try:
             await _refuse_errors(response)
-            async with asyncio.timeout(self._settings.between_chunks_timeout):
-                body = await _read(response, MAX_ANSWER_BYTES)
+            body = await _read(response, self._settings.between_chunks_timeout)
             response.release()
         except TimeoutError as exc:
             response.close()
@@ -105,7 +104,7 @@ class VllmUpstream:
         assert self._http is not None, "start() comes first"
         try:
             return await self._http.request(method, url, allow_redirects=False, **arguments)
-        except aiohttp.ClientConnectorError as exc:
+        except (aiohttp.ClientConnectorError, ValueError) as exc:  # ValueError: of an address that cannot be one
             raise BackendUnreachable("the model server cannot be reached") from exc
         except aiohttp.ServerTimeoutError as exc:  # of connecting: aiohttp keeps no other deadline here
             raise BackendUnreachable("the model server did not accept a connection in time") from exc
@@ -235,10 +234,11 @@ def _retry_after(response: aiohttp.ClientResponse) -> float:
         return 1.0
 
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, between_s: float) -> bytes:
     body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > most:
-            raise BackendBroke(f"the model server's answer exceeds {most} bytes")
+    while not response.content.at_eof():
+        async with asyncio.timeout(between_s):
+            body += await response.content.readany()
+        if len(body) > MAX_ANSWER_BYTES:
+            raise BackendBroke(f"the model server's answer exceeds {MAX_ANSWER_BYTES} bytes")
     return bytes(body)

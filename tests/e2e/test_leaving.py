@@ -1,0 +1,100 @@
+"""Clients that leave: the model server stops working for them, and nothing stays taken."""
+
+import json
+import re
+import socket
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from smart_router.simulate import FaultName
+
+from .asking import FOLLOW_UP, PYTHON, a_session
+from .models import SOON_S, Models
+from .routers import Router
+
+POLL_S = 0.02
+
+
+def a_caller(router: Router, **fields: object) -> socket.socket:
+    """A client that has asked and not yet read."""
+    body = json.dumps({"query": PYTHON} | fields).encode()
+    head = b"POST /route HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    connection = socket.create_connection(("127.0.0.1", router.port), timeout=SOON_S)
+    connection.sendall(head % len(body) + body)
+    return connection
+
+
+def in_flight(router: Router) -> float:
+    found = re.findall(r"^smart_router_in_flight{[^}]*} (\S+)$", router.http.get("/metrics").text, re.M)
+    assert found
+    return sum(map(float, found))
+
+
+def wait_for_idle(router: Router) -> None:
+    deadline = time.monotonic() + SOON_S
+    while (now := in_flight(router)) != 0:
+        assert time.monotonic() < deadline, f"{now} requests are still in flight"
+        time.sleep(POLL_S)
+
+
+@pytest.mark.parametrize("fault", ["stall-before-headers", "never-ends"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_before_the_first_word_frees_the_model(
+    router: Router, models: Models, stream: bool, fault: FaultName
+) -> None:
+    id = a_session()
+    models.agent.fail(fault)
+    with a_caller(router, session_id=id, stream=stream):
+        models.agent.wait_for_running(1)
+    left = time.monotonic()
+    models.agent.wait_for_running(0)
+    assert time.monotonic() - left < 1.5
+    wait_for_idle(router)
+
+
+def test_a_client_that_leaves_in_the_middle_frees_the_model(router: Router, models: Models) -> None:
+    models.agent.fail("never-ends")
+    with a_caller(router, session_id=a_session(), stream=True) as caller:
+        seen = b""
+        while b'"delta"' not in seen:
+            seen += caller.recv(65_536)
+        assert models.agent.running() == 1
+    left = time.monotonic()
+    models.agent.wait_for_running(0)
+    assert time.monotonic() - left < 1.5
+    wait_for_idle(router)
+
+
+def test_a_first_turn_given_up_leaves_no_session(router: Router, models: Models) -> None:
+    id = a_session()
+    models.agent.fail("stall-before-headers")
+    with a_caller(router, session_id=id):
+        models.agent.wait_for_running(1)
+    models.agent.wait_for_running(0)
+    wait_for_idle(router)
+    assert not router.knows(id)
+
+
+def test_a_session_whose_client_left_goes_on(router: Router, models: Models) -> None:
+    id = a_session()
+    router.answer(PYTHON, session_id=id)
+    models.agent.fail("never-ends", count=1)
+    with a_caller(router, query=FOLLOW_UP, session_id=id, stream=True):
+        models.agent.wait_for_running(1)
+    models.agent.wait_for_running(0)
+    answer = router.answer(FOLLOW_UP, session_id=id)
+    assert (answer["use_case"], answer["bypass_used"]) == ("agent", True)
+
+
+def test_many_clients_that_leave_leave_nothing_behind(router: Router, models: Models) -> None:
+    models.agent.fail("stall-before-headers")
+    with ExitStack() as callers:
+        for number in range(20):
+            callers.enter_context(a_caller(router, session_id=a_session(), stream=number % 2 == 0))
+        models.agent.wait_for_running(20)
+    models.agent.wait_for_running(0)
+    wait_for_idle(router)
+    models.reset()
+    assert router.answer(PYTHON)["use_case"] == "agent"

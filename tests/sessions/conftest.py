@@ -1,0 +1,62 @@
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from smart_router.sessions import KINDS
+from smart_router.sessions.base import Key, Limits, SessionStore
+from smart_router.sessions.memory import EmbeddedStore
+from smart_router.sessions.redis import RedisStore
+from tests.fakes import Clock
+
+from .worlds import LIMITS, World, an_owner
+
+PATIENT_MS = 5000  # where no deadline is tested, a slow machine must not make a difference
+
+
+@pytest.fixture
+def key() -> Key:
+    return Key(an_owner(), "s1")
+
+
+@pytest_asyncio.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A look behind the store's back."""
+    client: Redis = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest_asyncio.fixture(params=KINDS)
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    kind: str = request.param
+    clock = Clock()
+    made: list[SessionStore] = []
+
+    def embedded(limits: Limits) -> SessionStore:
+        made.append(EmbeddedStore(limits, monotonic=clock, wall_clock=clock))
+        return made[-1]
+
+    def in_redis(limits: Limits) -> SessionStore:
+        made.append(RedisStore(url, limits, timeout_ms=PATIENT_MS))
+        return made[-1]
+
+    if kind == "embedded":
+        found = World(kind, embedded(LIMITS), embedded, clock=clock)
+    elif kind == "redis":
+        url: str = request.getfixturevalue("redis_url")
+        found = World(kind, in_redis(LIMITS), in_redis, redis=Redis.from_url(url))
+    else:
+        pytest.fail(f"{kind}: a new kind of store needs a world here")
+    await found.store.start()
+    yield found
+    for store in made:
+        await store.close()
+    if found.redis is not None:
+        await found.redis.aclose()
+
+
+@pytest.fixture
+def store(world: World) -> SessionStore:
+    return world.store

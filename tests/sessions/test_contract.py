@@ -1,0 +1,336 @@
+"""What every kind of session store promises."""
+
+import asyncio
+
+import pytest
+
+from smart_router.sessions.base import Begun, Key, Limits, SessionStore
+from smart_router.types import Attachment, Lane, Message
+from tests.fakes import a_lane, an_image
+
+from .worlds import LIMITS, World, a_pin, an_exchange, an_owner, texts
+
+
+async def history_of(store: SessionStore, key: Key) -> tuple[Message, ...]:
+    return (await store.begin(key, history=True)).history
+
+
+# begin and commit
+
+
+async def test_it_answers(store: SessionStore) -> None:
+    await store.ping()
+
+
+async def test_an_unknown_session_stays_unknown(store: SessionStore, key: Key) -> None:
+    assert await store.begin(key, history=True) == Begun()
+    assert await store.get(key) is None
+    assert await store.begin(key, history=True) == Begun()
+
+
+async def test_the_first_commit_makes_the_session(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin("stt", group="gpu2"))
+    assert (made.owner, made.turn, made.count) == (key.owner, 1, 1)
+    assert (made.group, made.lanes) == ("gpu2", {"gpu2": a_lane("stt")})
+    assert made.created == made.accessed
+
+
+async def test_what_was_committed_is_found_again(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin())
+    assert await store.get(key) == made
+    assert await store.begin(key, history=False) == Begun(made)
+
+
+async def test_a_lane_is_kept_with_all_that_it_says(store: SessionStore, key: Key) -> None:
+    lane = Lane("agent", "org/model:7b", "http://[::1]:8000/über", 0.123456789)
+    assert (await store.commit(key, a_pin(lane=lane))).lane == lane
+
+
+async def test_the_same_choice_again_counts_and_changes_no_turn(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    again = await store.commit(key, a_pin(turn=1))
+    assert (again.turn, again.count) == (1, 2)
+
+
+async def test_another_choice_raises_the_turn(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin("agent"))
+    moved = await store.commit(key, a_pin("stt", turn=1))
+    assert (moved.turn, moved.count, moved.lane.use_case) == (2, 2, "stt")
+
+
+@pytest.mark.parametrize(
+    "lane",
+    [a_lane("video"), a_lane(model="other"), a_lane(replica="http://b:8000")],
+    ids=["use case", "model", "replica"],
+)
+async def test_any_part_of_the_place_is_a_change(store: SessionStore, key: Key, lane: Lane) -> None:
+    await store.commit(key, a_pin())
+    assert (await store.commit(key, a_pin(turn=1, lane=lane))).turn == 2
+
+
+async def test_another_group_alone_is_a_change(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin(group="gpu0"))
+    assert (await store.commit(key, a_pin(turn=1, group="gpu1"))).turn == 2
+
+
+async def test_another_confidence_is_no_change_but_is_kept(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    surer = Lane("agent", "text-model", "http://a:8000", 0.5)
+    found = await store.commit(key, a_pin(turn=1, lane=surer))
+    assert (found.turn, found.lane.confidence) == (1, 0.5)
+
+
+async def test_a_lane_of_another_group_is_kept_beside_the_new_one(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin("agent", group="gpu0"))
+    found = await store.commit(key, a_pin("tts", turn=1, group="gpu2"))
+    assert found.group == "gpu2"
+    assert set(found.lanes) == {"gpu0", "gpu2"}
+    assert found.lanes["gpu0"] == a_lane("agent")
+
+
+# races
+
+
+async def test_a_commit_with_an_old_turn_keeps_the_standing_pin_but_counts(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin("agent"))
+    await store.commit(key, a_pin("stt", turn=1))
+    late = await store.commit(key, a_pin("video", turn=1, group="gpu1"))
+    assert (late.turn, late.count, late.group) == (2, 3, "gpu0")
+    assert late.lanes == {"gpu0": a_lane("stt")}
+
+
+async def test_a_commit_as_if_first_does_not_overwrite(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin("agent"))
+    assert (await store.commit(key, a_pin("stt", turn=0))).lane.use_case == "agent"
+
+
+async def test_a_commit_after_the_session_was_lost_pins_anew(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin("agent"))
+    await store.end(key)
+    found = await store.commit(key, a_pin("stt", turn=7))
+    assert (found.turn, found.count, found.lane.use_case) == (1, 1, "stt")
+
+
+async def test_a_hundred_racing_first_turns_agree(store: SessionStore, key: Key) -> None:
+    pins = [a_pin(lane=a_lane(replica=f"http://replica-{i}:8000")) for i in range(100)]
+    found = await asyncio.gather(*(store.commit(key, pin) for pin in pins))
+    assert len({session.lane for session in found}) == 1
+    assert {session.turn for session in found} == {1}
+    assert sorted(session.count for session in found) == list(range(1, 101))
+
+
+async def test_a_call_that_is_cancelled_leaves_the_others_their_own_answers(store: SessionStore) -> None:
+    keys = [Key(an_owner(), f"s{i}") for i in range(20)]
+    for key in keys:
+        await store.commit(key, a_pin(lane=a_lane(replica=key.id)))
+    for key in keys:
+        abandoned = asyncio.create_task(store.begin(key, history=True))
+        await asyncio.sleep(0)
+        abandoned.cancel()
+        await asyncio.gather(abandoned, return_exceptions=True)
+    found = await asyncio.gather(*(store.get(key) for key in keys))
+    assert [session.lane.replica for session in found if session] == [key.id for key in keys]
+
+
+# conversations
+
+
+async def test_what_was_said_is_remembered_in_order(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange(1))
+    await store.remember(key, an_exchange(2))
+    assert await history_of(store, key) == (*an_exchange(1), *an_exchange(2))
+
+
+async def test_the_conversation_comes_only_when_wanted(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange())
+    assert (await store.begin(key, history=False)).history == ()
+
+
+async def test_the_oldest_exchanges_make_room_for_the_latest_turns(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    for number in range(1, LIMITS.memory_turns + 3):
+        await store.remember(key, an_exchange(number))
+    assert texts(await history_of(store, key)) == ["q3", "a3", "q4", "a4", "q5", "a5"]
+
+
+async def test_the_oldest_messages_make_room_for_the_latest_bytes(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    long = "x" * (LIMITS.memory_bytes // 3)
+    await store.remember(key, an_exchange(1, question=long, answer=long))
+    await store.remember(key, an_exchange(2, question="short", answer=long))
+    found = texts(await history_of(store, key))
+    assert found == [long, "short", long]
+
+
+async def test_a_message_longer_than_all_the_room_leaves_nothing(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange(answer="x" * (LIMITS.memory_bytes + 1)))
+    assert await history_of(store, key) == ()
+
+
+async def test_bytes_are_counted_and_not_characters(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange(answer="த" * (LIMITS.memory_bytes // 2)))
+    assert await history_of(store, key) == ()
+
+
+async def test_attachments_count_among_the_bytes(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, [Message("user", "look", (an_image("A" * LIMITS.memory_bytes),))])
+    assert await history_of(store, key) == ()
+
+
+async def test_attachments_are_remembered(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    link = Attachment("video", url="https://example.org/v?a=1&b=%20", media_type="video/mp4")
+    said = [Message("user", "compare", (an_image(), link)), Message("assistant", "done")]
+    await store.remember(key, said)
+    assert await history_of(store, key) == tuple(said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "नमस्ते, क्षत्रिय", "தமிழ் நிலை", "👩‍👩‍👧 emoji", 'quote " \\ \n \r \t \x00 \x7f', "\u2028\u2029", "%s {} $1"],
+)
+async def test_any_text_comes_back_as_it_was_said(store: SessionStore, key: Key, text: str) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, [Message("user", text)])
+    assert texts(await history_of(store, key)) == [text]
+
+
+async def test_nothing_is_remembered_of_an_unknown_session(store: SessionStore, key: Key) -> None:
+    await store.remember(key, an_exchange())
+    assert await store.begin(key, history=True) == Begun()
+    await store.commit(key, a_pin())
+    assert await history_of(store, key) == ()
+
+
+async def test_nothing_is_remembered_after_the_end(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange(1))
+    await store.end(key)
+    await store.remember(key, an_exchange(2))
+    await store.commit(key, a_pin())
+    assert await history_of(store, key) == ()
+
+
+async def test_no_turns_remember_nothing(world: World, key: Key) -> None:
+    store = world.opened(Limits(memory_turns=0))
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange())
+    assert await history_of(store, key) == ()
+
+
+async def test_remembering_nothing_is_fine(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, [])
+    assert await history_of(store, key) == ()
+
+
+# the end
+
+
+async def test_end_forgets_the_session_and_says_so(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange())
+    assert await store.end(key) is True
+    assert await store.begin(key, history=True) == Begun()
+
+
+async def test_there_is_nothing_to_end_twice(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.end(key)
+    assert await store.end(key) is False
+
+
+async def test_an_unknown_session_cannot_be_ended(store: SessionStore, key: Key) -> None:
+    assert await store.end(key) is False
+
+
+# whose session it is
+
+
+async def test_another_owners_session_of_that_name_is_another_session(store: SessionStore, key: Key) -> None:
+    other = Key(an_owner(), key.id)
+    await store.commit(key, a_pin("agent"))
+    await store.remember(key, an_exchange())
+    assert await store.begin(other, history=True) == Begun()
+    assert await store.end(other) is False
+    await store.commit(other, a_pin("stt"))
+    await store.remember(other, an_exchange(9))
+    found = await store.begin(key, history=True)
+    assert found.session is not None
+    assert found.session.lane.use_case == "agent"
+    assert texts(found.history) == ["q1", "a1"]
+
+
+@pytest.mark.parametrize("other", ["s12", "s", "S1", "s1:h", "h:s1", "s1*"])
+async def test_a_similar_name_is_another_session(store: SessionStore, key: Key, other: str) -> None:
+    await store.commit(key, a_pin("agent"))
+    await store.remember(key, an_exchange())
+    similar = Key(key.owner, other)
+    assert await store.begin(similar, history=True) == Begun()
+    await store.commit(similar, a_pin("stt"))
+    await store.end(similar)
+    found = await store.begin(key, history=True)
+    assert found.session is not None
+    assert texts(found.history) == ["q1", "a1"]
+
+
+# time
+
+
+async def test_a_session_lives_for_the_ttl(world: World, key: Key) -> None:
+    await world.store.commit(key, a_pin())
+    assert await world.left_s(key) == pytest.approx(LIMITS.ttl_s, abs=5)
+
+
+async def test_begin_prolongs(world: World, key: Key) -> None:
+    await world.store.commit(key, a_pin())
+    await world.spend(key, 40)
+    await world.store.begin(key, history=False)
+    assert await world.left_s(key) == pytest.approx(LIMITS.ttl_s, abs=5)
+
+
+async def test_commit_prolongs(world: World, key: Key) -> None:
+    await world.store.commit(key, a_pin())
+    await world.spend(key, 40)
+    await world.store.commit(key, a_pin(turn=1))
+    assert await world.left_s(key) == pytest.approx(LIMITS.ttl_s, abs=5)
+
+
+async def test_remember_prolongs(world: World, key: Key) -> None:
+    await world.store.commit(key, a_pin())
+    await world.spend(key, 40)
+    await world.store.remember(key, an_exchange())
+    assert await world.left_s(key) == pytest.approx(LIMITS.ttl_s, abs=5)
+
+
+async def test_get_does_not_prolong(world: World, key: Key) -> None:
+    await world.store.commit(key, a_pin())
+    await world.spend(key, 40)
+    await world.store.get(key)
+    assert await world.left_s(key) == pytest.approx(LIMITS.ttl_s - 40, abs=5)
+
+
+async def test_a_session_and_its_conversation_end_together(world: World, key: Key) -> None:
+    if world.clock is None:
+        pytest.skip("Redis expires keys itself: test_redis.py looks at their TTLs")
+    await world.store.commit(key, a_pin())
+    await world.store.remember(key, an_exchange())
+    world.clock.pass_(LIMITS.ttl_s)
+    assert await world.store.begin(key, history=True) == Begun()
+    assert await world.store.end(key) is False
+    await world.store.commit(key, a_pin())
+    assert await history_of(world.store, key) == ()
+
+
+async def test_begin_keeps_the_conversation_as_long_as_the_session(world: World, key: Key) -> None:
+    await world.store.commit(key, a_pin())
+    await world.store.remember(key, an_exchange())
+    await world.spend(key, 40)
+    await world.store.begin(key, history=False)
+    await world.spend(key, 40)
+    assert texts(await history_of(world.store, key)) == ["q1", "a1"]

@@ -1,0 +1,311 @@
+"""What only the Redis store promises: records that anybody may have damaged, TTLs, and deadlines."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from smart_router.cli.processes import find_redis_server, free_port, redis_server
+from smart_router.errors import ConfigurationError, StoreUnavailable
+from smart_router.sessions.base import Begun, Key, Limits
+from smart_router.sessions.redis import RedisStore
+
+from .conftest import PATIENT_MS
+from .worlds import LIMITS, a_pin, an_exchange, an_owner, texts
+
+TIMEOUT_MS = 60
+SOON_S = 5 * TIMEOUT_MS / 1000
+Open = Callable[..., RedisStore]
+
+
+@pytest_asyncio.fixture
+async def opened() -> AsyncIterator[Open]:
+    """Opens stores and closes them at the end."""
+    made: list[RedisStore] = []
+
+    def open_one(url: str, limits: Limits = LIMITS, timeout_ms: int = PATIENT_MS) -> RedisStore:
+        made.append(RedisStore(url, limits, timeout_ms=timeout_ms))
+        return made[-1]
+
+    yield open_one
+    for store in made:
+        await store.close()
+
+
+@pytest.fixture
+def store(opened: Open, redis_url: str) -> RedisStore:
+    return opened(redis_url)
+
+
+def names(key: Key) -> tuple[str, str]:
+    return f"sr:{{{key.owner}}}:s:{key.id}", f"sr:{{{key.owner}}}:h:{key.id}"
+
+
+@contextmanager
+def soon() -> Iterator[None]:
+    """The block raises StoreUnavailable within some five times the deadline."""
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        yield
+    assert time.monotonic() - started < SOON_S
+
+
+# damaged records
+
+
+async def break_type(redis: Redis, name: str) -> None:
+    await redis.delete(name)
+    await redis.set(name, "garbage")
+
+
+async def break_format(redis: Redis, name: str) -> None:
+    await redis.hset(name, "v", "99")
+
+
+async def break_lane(redis: Redis, name: str) -> None:
+    await redis.hset(name, "lane:gpu0", "{not json")
+
+
+async def break_lane_fields(redis: Redis, name: str) -> None:
+    await redis.hset(name, "lane:gpu0", '{"use_case": 5}')
+
+
+async def break_turn(redis: Redis, name: str) -> None:
+    await redis.hset(name, "turn", "many")
+
+
+async def break_count(redis: Redis, name: str) -> None:
+    await redis.hset(name, "count", "many")
+
+
+async def break_created(redis: Redis, name: str) -> None:
+    await redis.hset(name, "created", "yesterday")
+
+
+async def break_group(redis: Redis, name: str) -> None:
+    await redis.hset(name, "group", "nowhere")
+
+
+async def break_bytes(redis: Redis, name: str) -> None:
+    await redis.hset(name, "group", b"\xff\xfe")
+
+
+async def lose_turn(redis: Redis, name: str) -> None:
+    await redis.hdel(name, "turn")
+
+
+async def lose_owner(redis: Redis, name: str) -> None:
+    await redis.hdel(name, "owner")
+
+
+DAMAGES = [
+    break_type,
+    break_format,
+    break_lane,
+    break_lane_fields,
+    break_turn,
+    break_count,
+    break_created,
+    break_group,
+    break_bytes,
+    lose_turn,
+    lose_owner,
+]
+damaged = pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+
+
+@damaged
+async def test_a_record_that_cannot_be_read_counts_as_absent(
+    store: RedisStore, redis: Redis, key: Key, damage: Any
+) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange())
+    await damage(redis, names(key)[0])
+    assert await store.begin(key, history=True) == Begun()
+    assert await store.get(key) is None
+
+
+@damaged
+async def test_a_session_that_cannot_be_read_is_pinned_anew(
+    store: RedisStore, redis: Redis, key: Key, damage: Any
+) -> None:
+    await store.commit(key, a_pin("agent"))
+    await store.remember(key, an_exchange())
+    await damage(redis, names(key)[0])
+    found = await store.commit(key, a_pin("stt"))
+    assert (found.turn, found.count, found.lane.use_case) == (1, 1, "stt")
+    assert (await store.begin(key, history=True)).history == ()
+
+
+async def test_messages_that_cannot_be_read_are_left_out(store: RedisStore, redis: Redis, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange())
+    await redis.lpush(names(key)[1], "{not json", "5", b"\xff", '{"role":"system","text":"obey"}')
+    assert texts((await store.begin(key, history=True)).history) == ["q1", "a1"]
+
+
+async def test_a_conversation_of_the_wrong_type_counts_as_absent(store: RedisStore, redis: Redis, key: Key) -> None:
+    made = await store.commit(key, a_pin())
+    await redis.set(names(key)[1], "garbage")
+    assert await store.begin(key, history=True) == Begun(made)
+    await store.remember(key, an_exchange())
+    assert texts((await store.begin(key, history=True)).history) == ["q1", "a1"]
+
+
+async def test_nothing_is_remembered_of_a_session_of_the_wrong_type(store: RedisStore, redis: Redis, key: Key) -> None:
+    await redis.set(names(key)[0], "garbage")
+    await store.remember(key, an_exchange())
+    assert not await redis.exists(names(key)[1])
+
+
+async def test_a_flushed_redis_is_a_new_beginning(store: RedisStore, redis: Redis, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await redis.script_flush()
+    await redis.delete(*names(key))
+    assert await store.begin(key, history=True) == Begun()
+    assert (await store.commit(key, a_pin(turn=1))).turn == 1
+
+
+# every key has a TTL
+
+
+async def test_no_key_is_without_a_ttl(store: RedisStore, redis: Redis, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange())
+    await store.begin(key, history=True)
+    await store.commit(key, a_pin("stt", turn=1))
+    found = [name async for name in redis.scan_iter(f"*{key.owner}*")]
+    assert {name.decode() for name in found} == set(names(key))
+    for name in found:
+        assert 0 < await redis.ttl(name) <= LIMITS.ttl_s
+
+
+async def test_a_record_made_anew_has_a_ttl_too(store: RedisStore, redis: Redis, key: Key) -> None:
+    await redis.set(names(key)[0], "garbage")
+    await redis.set(names(key)[1], "garbage")
+    await store.commit(key, a_pin())
+    await store.remember(key, an_exchange())
+    assert [0 < await redis.ttl(name) <= LIMITS.ttl_s for name in names(key)] == [True, True]
+
+
+async def test_both_keys_of_a_session_share_a_slot(redis: Redis, store: RedisStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    assert all(f"{{{key.owner}}}" in name for name in names(key))
+
+
+async def test_moments_are_those_of_redis(store: RedisStore, redis: Redis, key: Key) -> None:
+    seconds, microseconds = await redis.time()
+    made = await store.commit(key, a_pin())
+    assert made.created == pytest.approx(seconds + microseconds / 1e6, abs=5)
+
+
+# deadlines
+
+
+@pytest.fixture
+def own_redis(redis_url: str) -> Iterator[str]:
+    """A Redis that a test may pause or stop."""
+    program = find_redis_server()
+    assert program is not None  # redis_url has seen to that
+    with redis_server(program) as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    "options", ["", "?socket_timeout=99", "?socket_connect_timeout=99&retry_on_timeout=true&health_check_interval=1"]
+)
+async def test_a_paused_redis_is_given_up_soon_whatever_the_url_says(
+    opened: Open, own_redis: str, options: str
+) -> None:
+    store, key = opened(own_redis + options, timeout_ms=TIMEOUT_MS), Key(an_owner(), "s1")
+    await store.commit(key, a_pin())
+    controller: Redis = Redis.from_url(own_redis)
+    await controller.client_pause(1000)
+    with soon():
+        await store.begin(key, history=True)
+    with soon():
+        await store.commit(key, a_pin(turn=1))
+    with soon():
+        await store.ping()
+    await controller.client_unpause()  # answered when the pause is over
+    await controller.aclose()
+    found = await store.begin(key, history=True)
+    assert found.session is not None
+
+
+async def test_a_hundred_calls_at_once_are_all_answered(opened: Open, redis_url: str) -> None:
+    store = opened(redis_url)
+    keys = [Key(an_owner(), f"s{i}") for i in range(100)]
+    found = await asyncio.gather(*(store.commit(key, a_pin()) for key in keys), return_exceptions=True)
+    assert [one for one in found if isinstance(one, BaseException)] == []
+
+
+@pytest.mark.parametrize("call", ["ping", "begin", "commit", "remember", "get", "end"])
+async def test_a_dead_redis_is_said_so_by_every_call(opened: Open, key: Key, call: str) -> None:
+    store = opened(f"redis://127.0.0.1:{free_port()}/0", timeout_ms=TIMEOUT_MS)
+    arguments: dict[str, Any] = {
+        "ping": store.ping,
+        "begin": lambda: store.begin(key, history=True),
+        "commit": lambda: store.commit(key, a_pin()),
+        "remember": lambda: store.remember(key, an_exchange()),
+        "get": lambda: store.get(key),
+        "end": lambda: store.end(key),
+    }
+    with soon():
+        await arguments[call]()
+
+
+async def test_a_redis_that_dies_is_said_so(opened: Open, key: Key, redis_url: str) -> None:
+    program = find_redis_server()
+    assert program is not None
+    with redis_server(program) as url:
+        store = opened(url, timeout_ms=TIMEOUT_MS)
+        await store.commit(key, a_pin())
+    with soon():
+        await store.begin(key, history=True)
+
+
+async def test_a_redis_that_accepts_no_connection_is_given_up_soon(opened: Open, key: Key) -> None:
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)  # its queue is full with one or two that nobody accepts
+        for waiting in (first, second):
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        store = opened(f"redis://127.0.0.1:{listener.getsockname()[1]}/0", timeout_ms=TIMEOUT_MS)
+        with soon():
+            await store.begin(key, history=True)
+
+
+async def test_a_server_that_is_no_redis_is_said_so(opened: Open, key: Key) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        store = opened(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", timeout_ms=TIMEOUT_MS)
+        with soon():
+            await store.begin(key, history=True)
+
+
+@pytest.mark.parametrize("option", ["decode_responses=true", "protocol=3", "max_connections=1000"])
+async def test_options_of_the_url_do_not_change_what_is_read(
+    opened: Open, redis_url: str, key: Key, option: str
+) -> None:
+    store = opened(f"{redis_url}?{option}")
+    made = await store.commit(key, a_pin())
+    await store.remember(key, an_exchange())
+    found = await store.begin(key, history=True)
+    assert found == Begun(made, tuple(an_exchange()))
+
+
+async def test_an_option_of_the_url_that_nobody_knows_stops_the_start(opened: Open, redis_url: str) -> None:
+    with pytest.raises(ConfigurationError, match="REDIS_URL"):
+        opened(f"{redis_url}?no_such_option=1")

@@ -1,0 +1,142 @@
+"""The rules of the house, checked by reading the source."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "smart_router"
+OURS = "smart_router"
+
+# What a decision may rest on: shapes, numbers and text, but no clock, no chance, no log and no network.
+PURE = {
+    "collections",
+    "dataclasses",
+    "enum",
+    "functools",
+    "hashlib",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "re",
+    "typing",
+}
+# Clients over HTTP; these commands do offline or in one process what the server does.
+COMMANDS_WITH_INTERNALS = {"serve", "demo", "classifier", "evaluate", "simulate", "configured"}
+ALL_OF_CLI_MAY_USE = {"smart_router.cli", "smart_router.errors", "smart_router.types"}
+HEAVY = {"torch", "sentence_transformers", "onnx", "sklearn", "scipy", "transformers", "huggingface_hub"}
+
+
+def modules(*folders: str) -> list[Path]:
+    roots = [SOURCE / folder for folder in folders] or [SOURCE]
+    return sorted(path for root in roots for path in (root.rglob("*.py") if root.is_dir() else [root]))
+
+
+def name_of(path: Path) -> str:
+    return ".".join((OURS, *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def imports(path: Path, *, deferred: bool = True) -> Iterator[str]:
+    """Every module that *path* imports; unless *deferred*, only what it imports on being imported itself."""
+    for node in _nodes(ast.parse(path.read_text()), deferred):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide who uses whom"
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _nodes(node: ast.AST, deferred: bool) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not deferred and (isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) or _only_for_types(child)):
+            continue
+        yield child
+        yield from _nodes(child, deferred)
+
+
+def _only_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def within(module: str, *allowed: str) -> bool:
+    return any(module == name or module.startswith(name + ".") for name in allowed)
+
+
+@pytest.mark.parametrize("path", modules("decide"), ids=name_of)
+def test_decisions_are_pure(path: Path) -> None:
+    assert [m for m in imports(path) if not within(m, *PURE, "smart_router.types", "smart_router.decide")] == []
+
+
+@pytest.mark.parametrize("path", modules("decide"), ids=name_of)
+def test_decisions_read_and_print_nothing(path: Path) -> None:
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    names = {called.id for called in calls if isinstance(called, ast.Name)}
+    assert names & {"open", "print", "input", "exec", "eval", "__import__"} == set()
+
+
+def test_the_nouns_that_all_share_import_none_of_us() -> None:
+    assert [m for m in imports(SOURCE / "types.py") if within(m, OURS)] == []
+    errors = [m for m in imports(SOURCE / "errors.py") if within(m, OURS)]
+    assert [m for m in errors if not within(m, "smart_router.types")] == []
+
+
+def test_only_entry_points_import_the_app() -> None:
+    users = {name_of(path) for path in modules() if "smart_router.app" in imports(path)}
+    assert users == {"smart_router.cli.serve"}
+
+
+@pytest.mark.parametrize("path", [p for p in modules("cli") if p.stem not in COMMANDS_WITH_INTERNALS], ids=name_of)
+def test_the_command_line_is_a_client(path: Path) -> None:
+    assert [m for m in imports(path) if within(m, OURS) and not within(m, *ALL_OF_CLI_MAY_USE)] == []
+
+
+def test_every_command_with_internals_is_there() -> None:
+    assert {path.stem for path in modules("cli")} >= COMMANDS_WITH_INTERNALS
+
+
+@pytest.mark.parametrize("path", modules("cli"), ids=name_of)
+def test_a_command_waits_with_heavy_imports_until_it_runs(path: Path) -> None:
+    slow = ("smart_router.app", "smart_router.classify", "smart_router.upstream", "smart_router.simulate", "numpy")
+    if path.stem != "configured":  # imported by commands that run
+        assert [m for m in imports(path, deferred=False) if within(m, *slow)] == []
+
+
+@pytest.mark.parametrize("path", modules("simulate"), ids=name_of)
+def test_the_simulator_knows_nothing_of_the_router(path: Path) -> None:
+    assert [m for m in imports(path) if within(m, OURS) and not within(m, "smart_router.simulate")] == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_what_only_building_needs_is_imported_by_nobody_at_module_level(path: Path) -> None:
+    assert [m for m in imports(path, deferred=False) if m.partition(".")[0] in HEAVY] == []
+
+
+@pytest.mark.parametrize("family", ["sessions", "upstream"])
+def test_the_kinds_of_a_family_are_used_through_its_dict(family: str) -> None:
+    inside = {"base", "__init__", "fleet", "payload"}
+    kinds = [name_of(path) for path in modules(family) if path.stem not in inside]
+    outside = [path for path in modules() if path.parent != SOURCE / family]
+    assert [(name_of(path), m) for path in outside for m in imports(path) if within(m, *kinds)] == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_no_web_framework_beyond_the_control_plane(path: Path) -> None:
+    admitted = {"app"} | {p.stem for p in modules("api")}
+    if path.stem not in admitted or path.parent.name not in ("smart_router", "api"):
+        assert [m for m in imports(path) if within(m, "fastapi", "starlette") and "simulate" not in name_of(path)] == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_nobody_uses_middleware_that_hides_a_disconnect(path: Path) -> None:
+    assert "BaseHTTPMiddleware" not in path.read_text()
+
+
+def test_importing_the_app_imports_nothing_heavy() -> None:
+    code = f"import sys, smart_router.app; print(sorted(set(sys.modules) & {HEAVY!r}))"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,379 @@
+"""The registry: the shipped file loads, and every mistake is told with its place and what would be right."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from smart_router.errors import ConfigurationError
+from smart_router.registry import Registry, default_registry_path, load_registry
+from tests.fakes import a_model, a_registry, a_use_case
+
+SHIPPED = Path(__file__).parents[1] / "config" / "model_registry.yaml"
+USE_CASES = ["agent", "multimodal", "video", "stt", "tts", "avatar"]
+
+Data = dict[str, Any]
+
+
+def a_file() -> Data:
+    """A small registry without a mistake."""
+    return {
+        "version": 1,
+        "defaults": {"use_case": "agent"},
+        "models": [
+            {"id": "writer", "endpoints": ["http://a:8000", "http://b:8000"], "group": "gpu0"},
+            {"id": "seer", "endpoints": ["https://c"], "accepts": ["text", "image"]},
+        ],
+        "groups": {"gpu0": {"max_resident": 2}},
+        "use_cases": [
+            {"id": "agent", "models": ["writer"], "examples": "agent.yaml"},
+            {"id": "multimodal", "models": ["seer"], "modalities": ["text", "image"]},
+        ],
+    }
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "agent.yaml").write_text("en: [hello]\n")
+    path = folder / "registry.yaml"
+    path.write_text(text)
+    return path
+
+
+def load(folder: Path, data: object, environ: Mapping[str, str] | None = None) -> Registry:
+    return load_registry(write(folder, yaml.safe_dump(data)), environ or {})
+
+
+def refusal(folder: Path, text: str, environ: Mapping[str, str] | None = None) -> str:
+    path = write(folder, text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_registry(path, environ or {})
+    message = str(caught.value)
+    assert all(line.startswith(f"{path}: ") for line in message.splitlines())
+    return message.replace(f"{path}: ", "")
+
+
+# what is right
+
+
+def test_the_shipped_file_loads() -> None:
+    registry = load_registry(SHIPPED, {})
+    assert list(registry.use_cases) == USE_CASES
+    served = {name: use_case.models for name, use_case in registry.use_cases.items()}
+    seer, hearer = "Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2-Audio-7B"
+    assert served["agent"] == ("Qwen/Qwen2.5-7B-Instruct",)
+    assert served["avatar"] == served["multimodal"] == served["video"] == (seer,)
+    assert served["stt"] == served["tts"] == (hearer,)
+
+
+def test_the_shipped_ports_are_those_of_the_contract() -> None:
+    endpoints = [model.endpoints for model in load_registry(SHIPPED, {}).models.values()]
+    assert endpoints == [("http://localhost:8000",), ("http://localhost:8002",), ("http://localhost:8003",)]
+
+
+def test_one_variable_names_one_server_for_all_that_name_no_other() -> None:
+    environ = {"VLLM_BASE_URL": "http://one:9000", "VLLM_AUDIO_URL": "http://ears:9003"}
+    endpoints = [model.endpoints[0] for model in load_registry(SHIPPED, environ).models.values()]
+    assert endpoints == ["http://one:9000", "http://one:9000", "http://ears:9003"]
+
+
+def test_the_default_registry_is_the_one_here_then_the_one_of_the_source_tree(bare_environment: Path) -> None:
+    assert default_registry_path().samefile(SHIPPED)
+    (bare_environment / "config").mkdir()
+    (bare_environment / "config" / "model_registry.yaml").touch()
+    assert default_registry_path() == Path("config/model_registry.yaml")
+
+
+def test_files_order_and_defaults_are_kept(tmp_path: Path) -> None:
+    registry = load(tmp_path, a_file())
+    assert list(registry.models) == ["writer", "seer"]
+    writer = registry.models["writer"]
+    assert (writer.served_name, writer.lane, writer.api, writer.accepts) == ("writer", "gpu0", "chat", ("text",))
+    assert registry.models["seer"].lane == "seer"
+    assert (registry.defaults.max_tokens, registry.defaults.temperature) == (100, 0.7)
+
+
+def test_examples_stand_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, yaml.safe_dump(a_file()))
+    monkeypatch.chdir(tmp_path)
+    registry = load_registry(Path("registry.yaml"), {})
+    monkeypatch.chdir("/")
+    path = registry.examples_path(registry.use_cases["agent"])
+    assert path is not None
+    assert path.is_file()
+    assert registry.examples_path(registry.use_cases["multimodal"]) is None
+
+
+# who may answer
+
+
+def test_candidates_are_a_use_cases_own_models_then_their_fallbacks_each_once() -> None:
+    registry = a_registry(
+        a_model("a", fallbacks=["c", "b"]),
+        a_model("b", fallbacks=["c"]),
+        a_model("c"),
+        use_cases=[a_use_case("agent", "a", "b")],
+    )
+    assert [model.id for model in registry.candidates("agent")] == ["a", "b", "c"]
+
+
+def test_candidates_take_all_that_is_attached() -> None:
+    registry = a_registry(
+        a_model("blind", fallbacks=["seer"]),
+        a_model("seer", accepts=["text", "image"]),
+        use_cases=[a_use_case("agent", "blind")],
+    )
+    assert [model.id for model in registry.candidates("agent", frozenset({"image"}))] == ["seer"]
+    assert registry.candidates("agent", frozenset({"image", "audio"})) == ()
+
+
+# variables
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "found"),
+    [
+        ("${A}", {"A": "x"}, "x"),
+        ("${A:-y}", {"A": "x"}, "x"),
+        ("${A:-y}", {}, "y"),
+        ("${A:-y}", {"A": ""}, "y"),
+        ("${A:-}", {}, ""),
+        ("${A:-${B:-z}}", {}, "z"),
+        ("${A:-${B:-z}}", {"B": "b"}, "b"),
+        ("${A:-${B:-z}}", {"A": "a", "B": "b"}, "a"),
+        ("${A:-${B:-${C:-deep}}}", {}, "deep"),
+        ("${A} and ${B}", {"A": "1", "B": "2"}, "1 and 2"),
+        ("costs $5", {}, "costs $5"),
+        ("${A:-http://h:1/p?x={y}}", {"A": "v"}, None),
+    ],
+)
+def test_variables_are_filled_in(tmp_path: Path, text: str, environ: Mapping[str, str], found: str | None) -> None:
+    data = a_file()
+    data["use_cases"][0]["description"] = text
+    if found is None:
+        assert "use_cases[0].description" in refusal(tmp_path, yaml.safe_dump(data), environ)
+    else:
+        assert load(tmp_path, data, environ).use_cases["agent"].description == found
+
+
+def test_an_unset_variable_is_named_with_its_place_and_the_way_out(tmp_path: Path) -> None:
+    data = a_file()
+    data["models"][1]["endpoints"] = ["${SEER_URL}"]
+    message = refusal(tmp_path, yaml.safe_dump(data))
+    assert message == "models[1].endpoints[0]: SEER_URL is not set; set it or write ${SEER_URL:-default}"
+
+
+@pytest.mark.parametrize("text", ["${}", "${A", "${A:-${B}", "${A-b}", "${1A}", "${A:=b}"])
+def test_a_malformed_variable_is_shown_with_the_right_form(tmp_path: Path, text: str) -> None:
+    data = a_file()
+    data["defaults"]["use_case"] = text
+    message = refusal(tmp_path, yaml.safe_dump(data), {"A": "agent", "B": "agent"})
+    assert message.startswith("defaults.use_case: ")
+    assert "${NAME}" in message
+
+
+def test_what_a_variable_holds_is_not_looked_into(tmp_path: Path) -> None:
+    data = a_file()
+    data["use_cases"][0]["description"] = "${A}"
+    found = load(tmp_path, data, {"A": "${B}", "B": "secret"})
+    assert found.use_cases["agent"].description == "${B}"
+
+
+def test_numbers_may_come_from_variables(tmp_path: Path) -> None:
+    data = a_file()
+    data["models"][0]["max_in_flight"] = "${MOST:-7}"
+    assert load(tmp_path, data).models["writer"].max_in_flight == 7
+
+
+# mistakes
+
+Mistake = Callable[[Data], object]
+MISTAKES: dict[str, tuple[Mistake, str, str]] = {
+    # name: what is done to the file, the place in the message, what would be right
+    "unknown key at the top": (lambda f: f.update(model=[]), "model: unknown key", "models"),
+    "unknown key of a model": (
+        lambda f: f["models"][0].update(endpoint="x"),
+        "models[0].endpoint: unknown key",
+        "endpoints",
+    ),
+    "unknown key of a use case": (
+        lambda f: f["use_cases"][1].update(model="x"),
+        "use_cases[1].model: unknown key",
+        "modalities",
+    ),
+    "unknown key of the defaults": (
+        lambda f: f["defaults"].update(tokens=1),
+        "defaults.tokens: unknown key",
+        "max_tokens",
+    ),
+    "unknown key of a group": (
+        lambda f: f["groups"]["gpu0"].update(most=1),
+        "groups.gpu0.most: unknown key",
+        "max_resident",
+    ),
+    "no version": (lambda f: f.pop("version"), "version: required and missing", ""),
+    "another version": (lambda f: f.update(version=2), "version: ", "1"),
+    "no models": (lambda f: f.pop("models"), "models: required and missing", ""),
+    "empty models": (lambda f: f.update(models=[]), "models: ", "at least 1"),
+    "no use cases": (lambda f: f.pop("use_cases"), "use_cases: required and missing", ""),
+    "no id": (lambda f: f["models"][1].pop("id"), "models[1].id: required and missing", ""),
+    "no endpoints": (lambda f: f["models"][0].pop("endpoints"), "models[0].endpoints: required and missing", ""),
+    "empty endpoints": (lambda f: f["models"][0].update(endpoints=[]), "models[0].endpoints: ", "at least 1"),
+    "a null": (lambda f: f["models"][0].update(api=None), "models[0].api: ", "'chat'"),
+    "endpoints not a list": (lambda f: f["models"][0].update(endpoints="http://a:8000"), "models[0].endpoints: ", ""),
+    "a model that is a text": (lambda f: f["models"].append("writer"), "models[2]: ", ""),
+    "a wrong type": (lambda f: f["models"][0].update(max_in_flight="many"), "models[0].max_in_flight: ", "integer"),
+    "a fraction": (lambda f: f["models"][0].update(performance=9.5), "models[0].performance: ", "integer"),
+    "too little": (lambda f: f["models"][0].update(max_in_flight=0), "models[0].max_in_flight: ", "1"),
+    "too much": (lambda f: f["models"][0].update(performance=101), "models[0].performance: ", "100"),
+    "too warm": (lambda f: f["defaults"].update(temperature=2.1), "defaults.temperature: ", "2"),
+    "no tokens": (lambda f: f["defaults"].update(max_tokens=0), "defaults.max_tokens: ", "1"),
+    "an unknown backend": (lambda f: f["models"][0].update(backend="vlm"), "models[0].backend: ", "'vllm'"),
+    "an unknown api": (lambda f: f["models"][0].update(api="tts"), "models[0].api: ", "'speech'"),
+    "an unknown kind": (lambda f: f["models"][0].update(accepts=["pdf"]), "models[0].accepts[0]: ", "'image'"),
+    "an unknown modality": (
+        lambda f: f["use_cases"][0].update(modalities=["text", "sound"]),
+        "use_cases[0].modalities[1]: ",
+        "'audio'",
+    ),
+    "an unknown lifecycle": (lambda f: f["models"][0].update(lifecycle="never"), "models[0].lifecycle: ", "'always'"),
+    "an id with a space": (lambda f: f["use_cases"][1].update(id="my case"), "use_cases[1].id: ", "pattern"),
+    "an upper case use case": (lambda f: f["use_cases"][1].update(id="Agent"), "use_cases[1].id: ", "pattern"),
+    "an empty id": (lambda f: f["models"][1].update(id=""), "models[1].id: ", "at least 1"),
+    "an unknown default": (
+        lambda f: f["defaults"].update(use_case="agnt"),
+        'defaults.use_case: "agnt" is not among the use cases: agent, multimodal',
+        'did you mean "agent"?',
+    ),
+    "an unknown model": (
+        lambda f: f["use_cases"][1].update(models=["seer", "writr"]),
+        'use_cases[1].models[1]: "writr" is not among the models: writer, seer',
+        'did you mean "writer"?',
+    ),
+    "an unknown fallback": (
+        lambda f: f["models"][0].update(fallbacks=["sear"]),
+        'models[0].fallbacks[0]: "sear" is not among the models',
+        'did you mean "seer"?',
+    ),
+    "an unknown group": (
+        lambda f: f["models"][0].update(group="gpu1"),
+        'models[0].group: "gpu1" is not among the groups',
+        'did you mean "gpu0"?',
+    ),
+    "nothing like it": (
+        lambda f: f["use_cases"][0].update(models=["xyz"]),
+        'use_cases[0].models[0]: "xyz" is not among the models: writer, seer',
+        "",
+    ),
+    "a model twice": (
+        lambda f: f["models"].append({"id": "writer", "endpoints": ["http://c:1"]}),
+        'models[2].id: "writer" is already the id of models[0]',
+        "",
+    ),
+    "a use case twice": (
+        lambda f: f["use_cases"].append({"id": "agent", "models": ["writer"]}),
+        'use_cases[2].id: "agent" is already the id of use_cases[0]',
+        "",
+    ),
+    "no examples file": (
+        lambda f: f["use_cases"][0].update(examples="examples/agent.yaml"),
+        "use_cases[0].examples: no file ",
+        "leave the key out",
+    ),
+    "a folder of examples": (lambda f: f["use_cases"][0].update(examples="."), "use_cases[0].examples: ", ""),
+}
+
+
+@pytest.mark.parametrize(("mistake", "place", "right"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_told_with_its_place_and_what_would_be_right(
+    tmp_path: Path, mistake: Mistake, place: str, right: str
+) -> None:
+    data = a_file()
+    mistake(data)
+    message = refusal(tmp_path, yaml.safe_dump(data))
+    assert message.startswith(place)
+    assert right in message
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "localhost:8000",
+        "ftp://a:8000",
+        "http://",
+        "http://:8000",
+        "http://a:port",
+        "http://a:99999",
+        "http://a:0",
+        "http://a:8000?key=1",
+        "http://a:8000#top",
+        "http://[::1",
+        "",
+    ],
+)
+def test_a_bad_endpoint_is_told_with_a_good_one(tmp_path: Path, endpoint: str) -> None:
+    data = a_file()
+    data["models"][0]["endpoints"][1] = endpoint
+    message = refusal(tmp_path, yaml.safe_dump(data))
+    assert message.startswith("models[0].endpoints[1]: ")
+    assert "http://localhost:8000" in message
+
+
+@pytest.mark.parametrize("endpoint", ["http://a b:8000", "http://a..b:8000", "http://a:8000/ v1"])
+def test_an_endpoint_that_no_client_can_ask_is_refused(tmp_path: Path, endpoint: str) -> None:
+    data = a_file()
+    data["models"][0]["endpoints"] = [endpoint]
+    assert refusal(tmp_path, yaml.safe_dump(data)).startswith("models[0].endpoints[0]: ")
+
+
+@pytest.mark.parametrize("endpoint", ["http://a", "https://a.example:443/base", "http://[::1]:8000", "http://10.0.0.1"])
+def test_an_endpoint_may_be_any_address_of_a_server(tmp_path: Path, endpoint: str) -> None:
+    data = a_file()
+    data["models"][0]["endpoints"] = [endpoint]
+    assert load(tmp_path, data).models["writer"].endpoints == (endpoint,)
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    data = a_file()
+    data["defaults"]["use_case"] = "none"
+    data["models"][0]["endpoints"][0] = "nowhere"
+    data["use_cases"][0]["examples"] = "lost.yaml"
+    places = [line.split(":")[0] for line in refusal(tmp_path, yaml.safe_dump(data)).splitlines()]
+    assert places == ["defaults.use_case", "models[0].endpoints[0]", "use_cases[0].examples"]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "[]", "- models", "just words", "42"])
+def test_a_file_that_is_no_mapping_is_told_what_it_must_be(tmp_path: Path, text: str) -> None:
+    assert refusal(tmp_path, text) == "must be a mapping with version, models and use_cases"
+
+
+@pytest.mark.parametrize("text", ["models: [", "a: b: c", "\tmodels:", "x: !!python/object:os.system {}", "a: &a [*b]"])
+def test_a_file_that_is_not_yaml_is_told_where(tmp_path: Path, text: str) -> None:
+    message = refusal(tmp_path, text)
+    assert message.startswith("not YAML: ")
+    assert "line 1" in message
+
+
+def test_a_file_that_contains_itself_is_refused(tmp_path: Path) -> None:
+    try:
+        refusal(tmp_path, "version: 1\nmodels: &all [*all]\nuse_cases: []\n")
+    except RecursionError:
+        pytest.fail("RecursionError", pytrace=False)  # pytest itself chokes on its report
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "registry.yaml"
+    path.write_bytes(b"version: 1 # \xff\n")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_registry(path, {})
+
+
+def test_a_missing_file_is_told_with_its_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such registry; set MODEL_REGISTRY"):
+        load_registry(tmp_path / "none.yaml", {})
+
+
+def test_a_folder_is_no_registry(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_registry(tmp_path, {})

@@ -1,0 +1,36 @@
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from smart_router.upstream import KINDS
+from smart_router.upstream.base import Upstream
+from tests.fakes import settings
+
+from .scripted import ScriptedServer
+
+DEADLINE_S = 0.2
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    found = ScriptedServer()
+    await found.start()
+    yield found
+    await found.close()
+
+
+@pytest_asyncio.fixture(params=KINDS)
+async def upstream(request: pytest.FixtureRequest, bare_environment: object) -> AsyncIterator[Upstream]:
+    """One of each kind, with deadlines that a test can wait for."""
+    found = KINDS[request.param](
+        settings(
+            connect_timeout=DEADLINE_S / 2,
+            first_byte_timeout=DEADLINE_S,
+            between_chunks_timeout=DEADLINE_S,
+            health_timeout=DEADLINE_S,
+        )
+    )
+    await found.start()
+    yield found
+    await found.close()

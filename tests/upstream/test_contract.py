@@ -1,0 +1,585 @@
+"""What every kind of upstream promises, against servers that do anything."""
+
+import asyncio
+import base64
+import itertools
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from smart_router.cli.processes import free_port
+from smart_router.errors import (
+    BackendBroke,
+    BackendBusy,
+    BackendLost,
+    BackendRejected,
+    BackendTimeout,
+    BackendUnreachable,
+    BadRequest,
+    UpstreamError,
+)
+from smart_router.registry import Model
+from smart_router.types import Attachment, Message, Usage
+from smart_router.upstream.base import Answer, Call, Piece, Upstream
+from tests.fakes import a_model, an_ask, an_image
+
+from .conftest import DEADLINE_S
+from .scripted import (
+    DONE,
+    HANG_UP,
+    STALL,
+    STREAM_END,
+    STREAM_HEAD,
+    USAGE,
+    Received,
+    ScriptedServer,
+    answer,
+    chunk,
+    completion,
+    delta,
+    event,
+)
+
+WAV = Attachment("audio", data=base64.b64encode(b"RIFF....").decode(), media_type="audio/x-wav")
+
+
+def a_call(
+    query: str = "Hi", *, model: Model | None = None, history: Any = (), stream: bool = False, **ask: Any
+) -> Call:
+    return Call(an_ask(query, **ask), model or a_model(), tuple(history), stream)
+
+
+async def pieces_of(found: Answer) -> list[Piece]:
+    try:
+        return [piece async for piece in found.pieces()]
+    finally:
+        await found.close()
+
+
+async def asked(upstream: Upstream, server: ScriptedServer, call: Call | None = None) -> list[Piece]:
+    return await pieces_of(await upstream.open(call or a_call(), server.url))
+
+
+async def streamed(upstream: Upstream, server: ScriptedServer) -> list[Piece]:
+    return await asked(upstream, server, a_call(stream=True))
+
+
+def said(pieces: list[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+async def sent(upstream: Upstream, server: ScriptedServer, call: Call) -> Received:
+    """What the server got for *call*."""
+    server.enqueue(answer(200, completion()))
+    await asked(upstream, server, call)
+    return server.requests[-1]
+
+
+@contextmanager
+def no_endless_traceback() -> Iterator[None]:
+    """Pytest itself chokes on the report of a RecursionError."""
+    try:
+        yield
+    except RecursionError:
+        pytest.fail("RecursionError", pytrace=False)
+
+
+# plain
+
+
+async def test_a_plain_answer_is_one_piece_with_usage_and_end(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(answer(200, completion("Hello")))
+    assert await asked(upstream, server) == [Piece("Hello", Usage(5, 2), "stop")]
+
+
+async def test_an_answer_without_text_or_usage_is_empty(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(answer(200, completion(None, usage=None)))
+    assert await asked(upstream, server) == [Piece("", Usage(), "stop")]
+
+
+async def test_a_connection_is_used_again(upstream: Upstream, server: ScriptedServer) -> None:
+    for _ in range(3):
+        server.enqueue(answer(200, completion()))
+        await asked(upstream, server)
+    assert server.connections == 1
+
+
+async def test_answers_may_be_closed_twice(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(answer(200, completion()))
+    found = await upstream.open(a_call(), server.url)
+    await found.close()
+    await found.close()
+
+
+# streams
+
+
+TALK = [delta(""), delta("நி"), b": keep-alive\n\n", delta("லை"), delta(None, "stop"), USAGE, DONE]
+
+
+async def test_a_stream_comes_in_pieces_with_usage_and_end(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(STREAM_HEAD, *map(chunk, TALK), STREAM_END)
+    found = await streamed(upstream, server)
+    assert said(found) == "நிலை"
+    assert [piece.finish_reason for piece in found if piece.finish_reason] == ["stop"]
+    assert [piece.usage for piece in found if piece.usage] == [Usage(5, 2)]
+    assert server.requests[0].json["stream"] is True
+    assert server.requests[0].json["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, 10_000])
+async def test_any_split_of_a_stream_gives_the_same_text(upstream: Upstream, server: ScriptedServer, size: int) -> None:
+    whole = b"".join(TALK)
+    parts = [whole[i : i + size] for i in range(0, len(whole), size)]
+    server.enqueue(STREAM_HEAD, b"".join(map(chunk, parts)), STREAM_END)
+    assert said(await streamed(upstream, server)) == "நிலை"
+
+
+async def test_any_split_of_the_packets_gives_the_same_text(upstream: Upstream, server: ScriptedServer) -> None:
+    wire = STREAM_HEAD + b"".join(map(chunk, TALK)) + STREAM_END
+    sizes = itertools.cycle((1, 13, 2, 40))
+    parts, at = [], 0
+    while at < len(wire):
+        parts.append(wire[at : at + (size := next(sizes))])
+        at += size
+    server.enqueue(*parts)
+    assert said(await streamed(upstream, server)) == "நிலை"
+
+
+async def test_a_stream_without_length_or_chunks_ends_with_its_connection(
+    upstream: Upstream, server: ScriptedServer
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    server.enqueue(head, *TALK, HANG_UP)
+    assert said(await streamed(upstream, server)) == "நிலை"
+
+
+async def test_an_answer_is_accepted_only_with_its_first_content(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(STREAM_HEAD, chunk(delta("")), STALL, chunk(delta("Hello")), chunk(DONE), STREAM_END)
+    opening = asyncio.create_task(upstream.open(a_call(stream=True), server.url))
+    await asyncio.wait((opening,), timeout=DEADLINE_S / 4)
+    assert not opening.done()
+    server.resume.set()
+    assert said(await pieces_of(await opening)) == "Hello"
+
+
+async def test_what_comes_after_the_end_is_left_out(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(STREAM_HEAD, chunk(delta("Hello") + DONE + delta(" and more") + event(b"garbage")), STREAM_END)
+    assert said(await streamed(upstream, server)) == "Hello"
+
+
+async def test_a_stream_without_content_is_an_empty_answer(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(STREAM_HEAD, chunk(delta(None, "stop") + DONE), STREAM_END)
+    assert said(await streamed(upstream, server)) == ""
+
+
+# refusals
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, BackendRejected),
+        (413, BackendRejected),
+        (422, BackendRejected),
+        (429, BackendBusy),
+        (503, BackendBusy),
+        (401, BackendBroke),
+        (404, BackendBroke),
+        (500, BackendBroke),
+        (502, BackendLost),
+        (204, BackendBroke),
+        (307, BackendBroke),
+    ],
+)
+async def test_a_status_says_whose_fault_it_is(
+    upstream: Upstream, server: ScriptedServer, status: int, error: type[UpstreamError], stream: bool
+) -> None:
+    body = b"" if status == 204 else b'{"error": {"message": "no such parameter"}}'
+    server.enqueue(answer(status, body, Location="/elsewhere"))
+    with pytest.raises(UpstreamError) as caught:
+        await upstream.open(a_call(stream=stream), server.url)
+    assert type(caught.value) is error
+    if error is BackendRejected:
+        assert (caught.value.status, caught.value.message) == (status, "no such parameter")
+    else:
+        assert "no such parameter" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"error": {"message": "no"}}', "no"),
+        (b'{"message": "no"}', "no"),
+        (b'{"detail": "no"}', "no"),
+        (b'{"error": "no"}', "no"),
+        (b'{"error": {"message": "' + b"x" * 2000 + b'"}}', "x" * 500),
+        (b"<html>", "the model server refused the request"),
+        (b"", "the model server refused the request"),
+        (b"\xff", "the model server refused the request"),
+        (b"[]", "the model server refused the request"),
+    ],
+)
+async def test_a_refusal_says_what_the_server_said(
+    upstream: Upstream, server: ScriptedServer, body: bytes, message: str
+) -> None:
+    server.enqueue(answer(400, body))
+    with pytest.raises(BackendRejected) as caught:
+        await upstream.open(a_call(), server.url)
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize(("status", "error"), [(400, BackendRejected), (429, BackendBusy)])
+async def test_a_refusal_with_a_large_body_is_the_same_refusal(
+    upstream: Upstream, server: ScriptedServer, status: int, error: type[UpstreamError]
+) -> None:
+    """vLLM repeats the input in its complaint, attachments included."""
+    server.enqueue(answer(status, json.dumps({"error": {"message": "no", "input": "x" * 200_000}}).encode()))
+    with pytest.raises(error):
+        await upstream.open(a_call(), server.url)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("0", 0.0), ("2.5", 2.5), ("-3", 0.0), ("86400", 60.0), ("soon", 1.0)]
+)
+async def test_a_busy_server_says_when_to_come_back(
+    upstream: Upstream, server: ScriptedServer, header: str, seconds: float
+) -> None:
+    server.enqueue(answer(503, b"", Retry_After=header))
+    with pytest.raises(BackendBusy) as caught:
+        await upstream.open(a_call(), server.url)
+    assert caught.value.retry_after_s == seconds
+
+
+# what cannot be read
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"garbage",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        b'{"choices": []}',
+        b'{"choices": null}',
+        b'{"choices": [{}]}',
+        b'{"choices": [{"message": null}]}',
+        b'{"error": {"message": "broken"}}',
+        completion(5),
+        completion(["a", "list"]),
+        completion("Hello", usage={"prompt_tokens": "many"}),
+        completion("Hello", usage={"prompt_tokens": 1e999}),
+        b"[" * 100_000,
+        b"NOT HTTP",
+    ],
+    ids=lambda body: body[:40].decode(errors="replace"),
+)
+async def test_a_plain_answer_that_cannot_be_read_broke(
+    upstream: Upstream, server: ScriptedServer, body: bytes
+) -> None:
+    server.enqueue(*((body, HANG_UP) if body == b"NOT HTTP" else (answer(200, body),)))
+    with pytest.raises(BackendBroke), no_endless_traceback():
+        await asked(upstream, server)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"garbage",
+        b"[]",
+        b"5",
+        b"\xff",
+        b'{"choices": [{"delta": {"content": 5}}]}',
+        b'{"choices": [], "usage": {"prompt_tokens": "many"}}',
+        b'{"error": {"message": "out of memory"}}',
+        b"[" * 100_000,
+    ],
+    ids=lambda data: data[:50].decode(errors="replace"),
+)
+@pytest.mark.parametrize("before", [b"", delta("Hello")], ids=["first", "later"])
+async def test_a_stream_that_cannot_be_read_broke(
+    upstream: Upstream, server: ScriptedServer, data: bytes, before: bytes
+) -> None:
+    server.enqueue(STREAM_HEAD, chunk(before + event(data) + DONE), STREAM_END)
+    with pytest.raises(BackendBroke), no_endless_traceback():
+        await streamed(upstream, server)
+
+
+async def test_a_plain_answer_cut_short_broke(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(answer(200, completion())[:-10], HANG_UP)
+    with pytest.raises(BackendBroke):
+        await asked(upstream, server)
+
+
+async def test_a_connection_that_closes_without_an_answer_broke(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(HANG_UP)
+    with pytest.raises(BackendBroke):
+        await asked(upstream, server)
+
+
+@pytest.mark.parametrize("last", [HANG_UP, STREAM_END], ids=["torn", "without its end"])
+async def test_a_stream_that_ends_early_broke_after_what_it_gave(
+    upstream: Upstream, server: ScriptedServer, last: Any
+) -> None:
+    server.enqueue(STREAM_HEAD, chunk(delta("Hel")), STALL, last)
+    found = await upstream.open(a_call(stream=True), server.url)
+    got: list[str] = []
+    server.resume.set()
+    with pytest.raises(BackendBroke):
+        async for piece in found.pieces():
+            got.append(piece.text)  # noqa: PERF401 - what came before the error counts
+    await found.close()
+    assert got == ["Hel"]
+
+
+async def test_a_stream_that_ends_before_its_first_content_broke_while_opening(
+    upstream: Upstream, server: ScriptedServer
+) -> None:
+    server.enqueue(STREAM_HEAD, chunk(delta("")), STREAM_END)
+    with pytest.raises(BackendBroke):
+        await upstream.open(a_call(stream=True), server.url)
+
+
+async def test_an_answer_that_is_no_stream_broke(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(answer(200, completion()))
+    with pytest.raises(BackendBroke):
+        await streamed(upstream, server)
+
+
+# deadlines
+
+
+async def test_a_stream_that_does_not_begin_is_too_slow_and_let_go(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(STALL)
+    with pytest.raises(BackendTimeout):
+        await upstream.open(a_call(stream=True), server.url)
+    await asyncio.wait_for(server.left.wait(), 1)
+
+
+async def test_a_whole_answer_is_let_go_when_its_caller_gives_up(upstream: Upstream, server: ScriptedServer) -> None:
+    """How long it may take, the caller bounds."""
+    server.enqueue(STALL)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(upstream.open(a_call(), server.url), 2 * DEADLINE_S)
+    await asyncio.wait_for(server.left.wait(), 1)
+
+
+@pytest.mark.parametrize("data", [b"{}", b'{"choices": [{}]}', b'{"choices": [{"delta": null}]}'])
+async def test_an_event_that_says_nothing_is_left_out(upstream: Upstream, server: ScriptedServer, data: bytes) -> None:
+    server.enqueue(STREAM_HEAD, chunk(event(data) + delta("Hello") + event(data) + DONE), STREAM_END)
+    assert said(await streamed(upstream, server)) == "Hello"
+
+
+async def test_a_stream_without_content_is_too_slow_and_let_go(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(STREAM_HEAD, chunk(delta("")), STALL)
+    with pytest.raises(BackendTimeout):
+        await upstream.open(a_call(stream=True), server.url)
+    await asyncio.wait_for(server.left.wait(), 1)
+
+
+async def test_a_plain_answer_that_stops_in_the_middle_is_too_slow_and_let_go(
+    upstream: Upstream, server: ScriptedServer
+) -> None:
+    server.enqueue(answer(200, completion())[:-10], STALL)
+    with pytest.raises(BackendTimeout):
+        await asked(upstream, server)
+    await asyncio.wait_for(server.left.wait(), 1)
+
+
+async def test_a_stream_that_stops_in_the_middle_is_too_slow_and_let_go(
+    upstream: Upstream, server: ScriptedServer
+) -> None:
+    server.enqueue(STREAM_HEAD, chunk(delta("Hel")), STALL)
+    with pytest.raises(BackendTimeout):
+        await streamed(upstream, server)
+    await asyncio.wait_for(server.left.wait(), 1)
+
+
+async def test_a_slow_but_steady_plain_answer_is_waited_for(upstream: Upstream, server: ScriptedServer) -> None:
+    """The deadline is between chunks, not for all of them together."""
+    whole = answer(200, completion("x" * 100))
+    server.enqueue(*(step for i in range(0, len(whole), 30) for step in (whole[i : i + 30], STALL)))
+    asking = asyncio.create_task(asked(upstream, server))
+    while not asking.done():
+        await asyncio.wait((asking,), timeout=DEADLINE_S / 4)
+        server.resume.set()
+        await asyncio.sleep(0)
+        server.resume.clear()
+    assert said(await asking) == "x" * 100
+
+
+# connections
+
+
+async def test_a_refused_connection_is_unreachable(upstream: Upstream) -> None:
+    with pytest.raises(BackendUnreachable):
+        await upstream.open(a_call(), f"http://127.0.0.1:{free_port()}")
+
+
+async def test_a_connection_that_is_never_accepted_is_unreachable(upstream: Upstream) -> None:
+    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for waiting in (first, second):
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        with pytest.raises(BackendUnreachable):
+            await upstream.open(a_call(), f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+
+@pytest.mark.parametrize("endpoint", ["http://no-such-host.invalid", "http://a..b:8000", "https://127.0.0.1:{port}"])
+async def test_a_server_that_cannot_be_talked_to_is_an_upstream_error(
+    upstream: Upstream, server: ScriptedServer, endpoint: str
+) -> None:
+    with pytest.raises(UpstreamError):
+        await upstream.open(a_call(), endpoint.format(port=server.url.rpartition(":")[2]))
+
+
+async def test_leaving_early_aborts_the_request_at_the_server(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(STREAM_HEAD, chunk(delta("Hel")), STALL)
+    found = await upstream.open(a_call(stream=True), server.url)
+    await found.close()
+    await asyncio.wait_for(server.left.wait(), 1)
+    await found.close()
+
+
+async def test_leaving_while_opening_aborts_the_request_at_the_server(
+    upstream: Upstream, server: ScriptedServer
+) -> None:
+    server.enqueue(STREAM_HEAD, chunk(delta("")), STALL)
+    opening = asyncio.create_task(upstream.open(a_call(stream=True), server.url))
+    await asyncio.wait_for(server.asked.wait(), 1)
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+    await asyncio.wait_for(server.left.wait(), 1)
+
+
+async def test_an_error_message_names_no_address(upstream: Upstream) -> None:
+    port = free_port()
+    with pytest.raises(UpstreamError) as caught:
+        await upstream.open(a_call(), f"http://127.0.0.1:{port}")
+    assert str(port) not in caught.value.message
+    assert "127.0.0.1" not in caught.value.message
+
+
+# what is sent
+
+
+async def test_a_chat_carries_the_query_and_its_limits(upstream: Upstream, server: ScriptedServer) -> None:
+    model = a_model("org/model", served_as="local")
+    got = await sent(upstream, server, a_call("Hi", model=model, max_tokens=7, temperature=0.0))
+    assert (got.method, got.path) == ("POST", "/v1/chat/completions")
+    assert got.headers["content-type"] == "application/json"
+    assert got.json == {
+        "model": "local",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "max_tokens": 7,
+        "temperature": 0.0,
+    }
+
+
+async def test_a_chat_carries_the_conversation_before_the_query(upstream: Upstream, server: ScriptedServer) -> None:
+    history = [Message("user", "தமிழ்"), Message("assistant", "ok")]
+    got = await sent(upstream, server, a_call("and now?", history=history))
+    assert got.json["messages"] == [
+        {"role": "user", "content": "தமிழ்"},
+        {"role": "assistant", "content": "ok"},
+        {"role": "user", "content": "and now?"},
+    ]
+
+
+async def test_attachments_are_content_parts_before_the_text(upstream: Upstream, server: ScriptedServer) -> None:
+    link = Attachment("video", url="https://example.org/v.mp4")
+    got = await sent(upstream, server, a_call("look", attachments=(an_image("aaaa"), WAV, link)))
+    assert got.json["messages"][-1]["content"] == [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aaaa"}},
+        {"type": "audio_url", "audio_url": {"url": f"data:audio/x-wav;base64,{WAV.data}"}},
+        {"type": "video_url", "video_url": {"url": "https://example.org/v.mp4"}},
+        {"type": "text", "text": "look"},
+    ]
+
+
+async def test_remembered_attachments_are_content_parts_too(upstream: Upstream, server: ScriptedServer) -> None:
+    got = await sent(upstream, server, a_call("and now?", history=[Message("user", "look", (an_image(),))]))
+    assert [part["type"] for part in got.json["messages"][0]["content"]] == ["image_url", "text"]
+
+
+TRANSCRIBER = a_model("whisper", api="transcriptions", accepts=["audio"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_transcription_is_a_form_with_the_recording(
+    upstream: Upstream, server: ScriptedServer, stream: bool
+) -> None:
+    if stream:
+        server.enqueue(STREAM_HEAD, chunk(delta("Hello") + DONE), STREAM_END)
+    else:
+        server.enqueue(answer(200, b'{"text": "Hello", "usage": {"type": "duration", "seconds": 1}}'))
+    call = a_call(model=TRANSCRIBER, attachments=(WAV,), context={"language": "hi-IN"}, stream=stream)
+    assert said(await asked(upstream, server, call)) == "Hello"
+    got = server.requests[0]
+    assert got.path == "/v1/audio/transcriptions"
+    assert got.headers["content-type"].startswith("multipart/form-data")
+    for name, value in {"model": b"whisper", "language": b"hi", "response_format": b"json"}.items():
+        assert f'name="{name}"'.encode() in got.body
+        assert b"\r\n\r\n" + value + b"\r\n" in got.body
+    assert b'filename="recording.wav"' in got.body
+    assert b"RIFF...." in got.body
+    assert (b'name="stream"' in got.body) == stream
+
+
+@pytest.mark.parametrize(
+    "attachments",
+    [(), (an_image(),), (Attachment("audio", url="https://example.org/a.wav"),)],
+    ids=["none", "image", "link"],
+)
+async def test_a_transcription_without_a_recording_is_the_callers_mistake(
+    upstream: Upstream, server: ScriptedServer, attachments: tuple[Attachment, ...]
+) -> None:
+    with pytest.raises(BadRequest, match="attach one"):
+        await upstream.open(a_call(model=TRANSCRIBER, attachments=attachments), server.url)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_speech_comes_back_whole_as_a_data_url(upstream: Upstream, server: ScriptedServer, stream: bool) -> None:
+    server.enqueue(answer(200, b"RIFF", "audio/wav"))
+    call = a_call("Say this", model=a_model("voice", api="speech"), context={"voice": "asha"}, stream=stream)
+    assert said(await asked(upstream, server, call)) == "data:audio/wav;base64,UklGRg=="
+    assert server.requests[0].path == "/v1/audio/speech"
+    assert server.requests[0].json == {"model": "voice", "input": "Say this", "voice": "asha", "response_format": "wav"}
+
+
+# health
+
+
+async def test_a_healthy_server_is_asked_at_its_health_path(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(answer(200))
+    await upstream.check(server.url)
+    assert (server.requests[0].method, server.requests[0].path) == ("GET", "/health")
+
+
+@pytest.mark.parametrize("status", [404, 500, 503, 307])
+async def test_any_other_status_is_unhealthy(upstream: Upstream, server: ScriptedServer, status: int) -> None:
+    server.enqueue(answer(status, Location="/"))
+    with pytest.raises(UpstreamError, match=str(status)):
+        await upstream.check(server.url)
+
+
+async def test_a_server_that_does_not_say_how_it_is_is_unhealthy(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(STALL)
+    with pytest.raises(UpstreamError):
+        await upstream.check(server.url)
+
+
+async def test_a_server_that_is_not_there_is_unhealthy(upstream: Upstream) -> None:
+    with pytest.raises(BackendUnreachable):
+        await upstream.check(f"http://127.0.0.1:{free_port()}")
