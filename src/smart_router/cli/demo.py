@@ -9,10 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from smart_router import settings
 from smart_router.cli import media
 from smart_router.cli.failing import fail
-from smart_router.cli.processes import DidNotStart, find_redis_server, free_port, redis_server, running, smart_router
+from smart_router.cli.processes import (
+    DidNotStart,
+    Server,
+    all_running,
+    find_redis_server,
+    free_port,
+    redis_server,
+    running,
+    smart_router,
+)
 from smart_router.decide import sse
 from smart_router.types import MediaKind
 
@@ -71,22 +79,24 @@ def demo(
 
 @contextmanager
 def _model_servers() -> Iterator[dict[str, str]]:
-    environment = dict(settings.environment())
+    from smart_router.settings import environment as configured
+
+    environment = dict(configured())
     real = [name for name in (*SIMULATED, "VLLM_BASE_URL") if environment.get(name)]
     if real:
         typer.echo(f"model servers: as configured by {', '.join(real)}")
         yield environment
         return
-    with ExitStack() as stack:
-        for name, model in SIMULATED.items():
-            environment[name] = stack.enter_context(_simulated(model))
-            typer.echo(f"model server: SIMULATED {model} at {environment[name]}")
-        yield environment
+    servers = {name: _simulated(model) for name, model in SIMULATED.items()}
+    for name, model in SIMULATED.items():
+        typer.echo(f"model server: SIMULATED {model} at {servers[name].url}")
+    with all_running(list(servers.values())):
+        yield environment | {name: server.url for name, server in servers.items()}
 
 
-def _simulated(model: str) -> Any:
+def _simulated(model: str) -> Server:
     port = free_port()
-    return running(smart_router("simulate", "--model", model, "--port", str(port)), port, path="/health")
+    return Server(smart_router("simulate", "--model", model, "--port", str(port)), port, path="/health")
 
 
 @contextmanager

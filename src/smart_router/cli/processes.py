@@ -7,7 +7,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -29,21 +31,57 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class Server:
+    """A *command* that answers 200 at *path* on *port* of this machine once it is ready."""
+
+    command: Sequence[str]
+    port: int
+    path: str = "/livez"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
 @contextmanager
 def running(
     command: Sequence[str], port: int, environment: Mapping[str, str] | None = None, path: str = "/livez"
 ) -> Iterator[str]:
     """
-    *command* as a process that answers 200 at *path* on *port* of this machine; its address. Stopped at the end.
+    One server as a process; its address. Stopped at the end.
 
     Raises:
         DidNotStart: the message says why.
     """
+    server = Server(command, port, path)
+    with all_running([server], environment):
+        yield server.url
+
+
+@contextmanager
+def all_running(servers: Sequence[Server], environment: Mapping[str, str] | None = None) -> Iterator[None]:
+    """
+    Start *servers* at once and wait for each. Stopped at the end.
+
+    Raises:
+        DidNotStart: the message says why.
+    """
+    with ExitStack() as stack:
+        started = [stack.enter_context(_process(server.command, environment)) for server in servers]
+        for server, (process, output) in zip(servers, started, strict=True):
+            _wait(partial(_answers, server), process, output)
+        yield
+
+
+@contextmanager
+def _process(
+    command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
-            _wait(lambda: _answers(port, path), process, output)
-            yield f"http://127.0.0.1:{port}"
+            yield process, output
         finally:
             stop(process)
 
@@ -53,13 +91,9 @@ def redis_server(program: str) -> Iterator[str]:
     """A Redis of its own, without a file on disk; its URL."""
     port = free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        try:
-            _wait(lambda: _connects(port), process, output)
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            stop(process)
+    with _process(command) as (process, output):
+        _wait(lambda: _connects(port), process, output)
+        yield f"redis://127.0.0.1:{port}/0"
 
 
 def find_redis_server() -> str | None:
@@ -102,10 +136,10 @@ def _connects(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _answers(port: int, path: str) -> bool:
+def _answers(server: Server) -> bool:
     import httpx2
 
     try:
-        return httpx2.get(f"http://127.0.0.1:{port}{path}", timeout=2).status_code == 200
+        return httpx2.get(server.url + server.path, timeout=2).status_code == 200
     except httpx2.HTTPError:
         return False
