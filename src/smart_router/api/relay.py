@@ -7,6 +7,7 @@ when the client leaves before the first chunk.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
+from typing import Any
 
 from smart_router.api import wire
 from smart_router.api.asgi import Headers, Send, send_json, send_start
@@ -88,41 +89,37 @@ def error_response(error: Exception, request_id: str) -> wire.ErrorResponse:
 
 
 def _route_event(exchange: Exchange) -> wire.RouteEvent:
-    decision = exchange.decision
-    return wire.RouteEvent(
-        use_case=decision.use_case,
-        selected_model=exchange.lease.model.id,
-        confidence=decision.confidence,
-        reason=decision.reason,
-        bypass_used=decision.bypass,
-        context_changed=decision.context_changed,
-        session_id=exchange.ask.session_id,
-        new_session=exchange.new_session,
-        routing_time=exchange.timing.routing_s,
-        request_id=exchange.ask.request_id,
-    )
+    return wire.RouteEvent(**_decided(exchange))
 
 
-def _response(exchange: Exchange, **result: str) -> wire.RouteResponse:
-    decision, usage, timing = exchange.decision, exchange.usage, exchange.timing
+def _response(exchange: Exchange, **result: Any) -> wire.RouteResponse:
+    usage, timing = exchange.usage, exchange.timing
     return wire.RouteResponse(
         success=True,
-        use_case=decision.use_case,
-        selected_model=exchange.lease.model.id,
-        confidence=decision.confidence,
-        reason=decision.reason,
-        bypass_used=decision.bypass,
-        context_changed=decision.context_changed,
-        session_id=exchange.ask.session_id,
-        new_session=exchange.new_session,
-        routing_time=timing.routing_s,
         inference_time=timing.inference_s,
         total_time=timing.total_s,
         usage=wire.UsageOut(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens),
-        request_id=exchange.ask.request_id,
         finish_reason=exchange.finish_reason,
+        **_decided(exchange),
         **result,
     )
+
+
+def _decided(exchange: Exchange) -> dict[str, Any]:
+    """The fields that a stream's first event and the full record share."""
+    decision = exchange.decision
+    return {
+        "use_case": decision.use_case,
+        "selected_model": exchange.lease.model.id,
+        "confidence": decision.confidence,
+        "reason": decision.reason,
+        "bypass_used": decision.bypass,
+        "context_changed": decision.context_changed,
+        "session_id": exchange.ask.session_id,
+        "new_session": exchange.new_session,
+        "routing_time": exchange.timing.routing_s,
+        "request_id": exchange.ask.request_id,
+    }
 
 
 def _headers(exchange: Exchange) -> Headers:

@@ -53,10 +53,9 @@ class UsageOut(Struct):
     total_tokens: int
 
 
-class RouteResponse(Struct):
-    """Durations in seconds, confidence a probability."""
+class RouteEvent(Struct, kw_only=True):
+    """The decision: a stream's first event. Durations in seconds, confidence a probability."""
 
-    success: Literal[True]
     use_case: str
     selected_model: str
     confidence: float
@@ -66,27 +65,18 @@ class RouteResponse(Struct):
     session_id: str
     new_session: bool
     routing_time: float
+    request_id: str
+
+
+class RouteResponse(RouteEvent, kw_only=True):
+    """The decision and its answer; a stream's `done` event has no `result`, which came before it."""
+
+    success: Literal[True]
+    result: str | UnsetType = UNSET
     inference_time: float
     total_time: float
     usage: UsageOut
-    request_id: str
-    result: str | UnsetType = UNSET  # left out of a stream's `done` event, which follows the text
     finish_reason: str | None = None
-
-
-class RouteEvent(Struct):
-    """A stream's first event: the decision."""
-
-    use_case: str
-    selected_model: str
-    confidence: float
-    reason: Reason
-    bypass_used: bool
-    context_changed: bool
-    session_id: str
-    new_session: bool
-    routing_time: float
-    request_id: str
 
 
 class Delta(Struct):
