@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> Handler:
     settings = settings or load_settings()
     registry = load_registry(settings.model_registry or default_registry_path(), environment())
     classifier, store, fleet = open_classifier(registry, settings), open_store(settings), Fleet(registry, settings)
+    _warn_of_sleepers(registry)
     stats, metrics, door = Stats(), Metrics(), Door(settings)
     observers = (stats, metrics, RequestLog())
     pipeline = Pipeline(registry, settings, Chooser(registry, classifier, settings), store, fleet, metrics, observers)
@@ -54,6 +55,14 @@ def create_app(settings: Settings | None = None) -> Handler:
     control_plane.include_router(ops_routes(Ops(registry, fleet, store, classifier, stats, metrics), door))
     front = Front({"/route": api.route, "/classify": api.classify}, control_plane)
     return _with_cors(front, settings)
+
+
+def _warn_of_sleepers(registry: Registry) -> None:
+    for model in registry.models.values():
+        if model.lifecycle != "always":
+            log.warning(
+                "lifecycle is not acted on yet: keep this model awake", model=model.id, lifecycle=model.lifecycle
+            )
 
 
 def _control_plane(classifier: Classifier, store: SessionStore, fleet: Fleet, registry: Registry) -> FastAPI:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from smart_router.errors import BackendTimeout, UpstreamError
-from smart_router.observe.finished import Finished, Observer, Outcome
+from smart_router.observe.finished import Finished, Observer, Outcome, tell
 from smart_router.types import Ask, Decision, Session, Usage
 from smart_router.upstream.base import Answer
 from smart_router.upstream.fleet import Lease
@@ -90,14 +90,18 @@ class Exchange:
     async def close(self) -> None:
         if self._closed:
             return
+        try:
+            await self.abandon()
+        finally:
+            tell(self.observers, self._finished())
+
+    async def abandon(self) -> None:
+        """Close without telling the observers, for an exchange that never got as far as its client."""
         self._closed = True
         try:
             await self.answer.close()
         finally:
             self._give_back()
-            finished = self._finished()
-            for observer in self.observers:
-                observer(finished)
 
     def _give_back(self) -> None:
         if self.failure is not None:

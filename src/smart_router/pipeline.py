@@ -97,7 +97,7 @@ class Pipeline:
         try:
             exchange.after = await self._pin(exchange)
         except BaseException:
-            await exchange.close()
+            await exchange.abandon()
             raise
         return exchange
 

@@ -73,6 +73,15 @@ class Settings(BaseSettings):
     # What is seen of it
     log_level: str = "info"
 
+    @field_validator("api_key")
+    @classmethod
+    def _not_blank(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if not value.get_secret_value().strip():
+            raise ValueError("is blank; give a key, or unset it to let everybody in")
+        return value
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

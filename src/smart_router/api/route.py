@@ -29,7 +29,7 @@ from smart_router.errors import (
     UnsupportedMedia,
     UpstreamError,
 )
-from smart_router.observe.finished import Finished, Observer, Outcome
+from smart_router.observe.finished import Finished, Observer, Outcome, tell
 from smart_router.pipeline import Pipeline
 from smart_router.registry import Defaults
 from smart_router.settings import Settings
@@ -37,6 +37,7 @@ from smart_router.types import Ask
 
 log = structlog.get_logger("api")
 
+LEFT = 499  # nginx's status, for the log, of a client that did not wait for its answer
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -124,10 +125,9 @@ class RouteApi:
             bypass=decision.bypass if decision else False,
             encoded=bool(decision and decision.scores),
             routing_s=ours.routing_s,
-            status=ours.status,
+            status=LEFT if isinstance(exc, ClientGone) else ours.status,
         )
-        for observer in self._observers:
-            observer(done)
+        tell(self._observers, done)
 
 
 class _MethodNotAllowed(BadRequest):

@@ -64,8 +64,10 @@ class Artifact:
 
 def user_folder(configured: Path | None) -> Path:
     """Where artifacts made on this machine are kept."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return configured or cache / "smart-router" / "classifier"
+    if configured is not None:
+        return configured
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - does not raise without a home
+    return Path(cache) / "smart-router" / "classifier"
 
 
 def folder_for(encoder_model: str, configured: Path | None) -> Path:

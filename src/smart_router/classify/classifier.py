@@ -67,7 +67,8 @@ class Classifier:
         if self._worker is None or self._head.hybrid is None:
             return Scores(self.cues(query), full=False)
         try:
-            embedding = await asyncio.wait_for(self._worker.embed(query.text), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):  # wait_for can swallow a cancellation (before Python 3.12)
+                embedding = await self._worker.embed(query.text)
         except (EncoderFailed, TimeoutError):
             return Scores(self.cues(query), full=False)
         found = self._head.hybrid.probabilities(columns(query.text), query.media, embedding)

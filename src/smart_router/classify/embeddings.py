@@ -1,12 +1,16 @@
 """Embeddings of the examples, kept between trainings: after a change, only the changed examples are encoded."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import structlog
 
 from smart_router.classify.base import Encoder, Matrix, Vector
+
+log = structlog.get_logger("classifier")
 
 ENCODED_AT_ONCE = 1024  # texts between two words of progress
 
@@ -15,11 +19,8 @@ Progress = Callable[[int, int], None]
 
 def encode_known(encoder: Encoder, texts: Sequence[str], path: Path, progress: Progress) -> Matrix:
     """
-    The embeddings of *texts*, those in the file at *path* from there; then the file holds exactly these. *progress*
-    hears how many of how many have been encoded.
-
-    Raises:
-        OSError: the file cannot be written; the embeddings are lost.
+    The embeddings of *texts*, those in the file at *path* from there; then the file holds exactly these, if it can be
+    written. *progress* hears how many of how many have been encoded; what has been is kept even if the rest is not.
     """
     known = _read(path, encoder.dimension)
     names = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
@@ -27,11 +28,9 @@ def encode_known(encoder: Encoder, texts: Sequence[str], path: Path, progress: P
     for start in range(0, len(missing), ENCODED_AT_ONCE):
         some = missing[start : start + ENCODED_AT_ONCE]
         known |= {names[i]: row for i, row in zip(some, encoder.encode([texts[i] for i in some]), strict=True)}
+        _write(path, {name: known[name] for name in names if name in known})
         progress(min(start + ENCODED_AT_ONCE, len(missing)), len(missing))
-    found = np.stack([known[name] for name in names])
-    if missing:
-        _write(path, names, found)
-    return found
+    return np.stack([known[name] for name in names])
 
 
 def _read(path: Path, dimension: int) -> dict[str, Vector]:
@@ -45,8 +44,11 @@ def _read(path: Path, dimension: int) -> dict[str, Vector]:
     return dict(zip(map(str, names), rows, strict=True))
 
 
-def _write(path: Path, names: Sequence[str], rows: Matrix) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, names=np.array(names), rows=rows)
-    partial.replace(path)
+def _write(path: Path, rows: Mapping[str, Vector]) -> None:
+    partial = path.with_suffix(f".{os.getpid()}.partial.npz")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(partial, names=np.array(list(rows)), rows=np.stack(list(rows.values())))
+        partial.replace(path)
+    except OSError as exc:
+        log.warning("embeddings cannot be kept, the next training makes them again", error=str(exc))

@@ -1,8 +1,7 @@
 """Puts a classifier together at the start: artifact, head for exactly today's examples, or the best that can be had."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -52,8 +51,10 @@ def _trained(
     started = perf_counter()
     embeddings = _embeddings(examples, artifact, folder) if artifact else None
     head = train_head(examples, use_cases, embeddings, artifact.manifest.onnx_sha256 if artifact else NO_ENCODER)
-    with _kept_if_possible():
+    try:
         save_head(head, trained_head_path(head.inputs_sha256, folder))
+    except OSError as exc:
+        log.warning("the head cannot be kept, the next start trains it again", error=str(exc))
     log.info("head trained", seconds=round(perf_counter() - started, 1))
     return head
 
@@ -61,17 +62,7 @@ def _trained(
 def _embeddings(examples: Sequence[Example], artifact: Artifact, folder: Path | None) -> Matrix:
     encoder, texts = artifact.encoder(threads=os.cpu_count() or 1), [example.text for example in examples]
     path = user_folder(folder) / "embeddings" / f"{artifact.manifest.onnx_sha256[:16]}.npz"
-    with _kept_if_possible():
-        return encode_known(encoder, texts, path, lambda done, of: log.info("encoding examples", done=done, of=of))
-    return encoder.encode(texts)
-
-
-@contextmanager
-def _kept_if_possible() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        log.warning("the classifier cannot be kept, the next start trains it again", error=str(exc))
+    return encode_known(encoder, texts, path, lambda done, of: log.info("encoding examples", done=done, of=of))
 
 
 def _encoder(settings: Settings) -> tuple[Artifact | None, Encoder | None, str]:

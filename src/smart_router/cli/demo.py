@@ -2,6 +2,8 @@
 
 import base64
 import json
+import signal
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -65,6 +67,7 @@ def demo(
     Model servers are SIMULATED unless VLLM_AGENT_URL, VLLM_MULTIMODAL_URL, VLLM_AUDIO_URL or VLLM_BASE_URL name real
     ones. Example: smart-router demo
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing stays behind
     try:
         with ExitStack() as stack:
             environment = stack.enter_context(_model_servers())
@@ -169,8 +172,6 @@ def _show(line: Line, answer: Mapping[str, Any]) -> None:
 
 
 def _stay(url: str) -> None:
-    import signal
-
     typer.echo(f"\n{url}/docs shows what there is. Ctrl+C stops everything.")
     try:
         signal.pause()

@@ -1,5 +1,6 @@
 """Child processes of the demo: start one, wait until it answers, stop it."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -14,10 +15,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-READY_WITHIN_S = 60.0
+import typer
+
+READY_WITHIN_S = 900.0  # a router whose examples have changed trains first
+PROGRESS_EVERY_S = 5.0
 STOP_WITHIN_S = 10.0
 POLL_S = 0.05
-TAIL_CHARACTERS = 2000
+TAIL_BYTES = 2000
 
 
 class DidNotStart(Exception):
@@ -122,12 +126,21 @@ def smart_router(*arguments: str) -> list[str]:
 
 
 def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
-    deadline = time.monotonic() + READY_WITHIN_S
+    started = told = time.monotonic()
     while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            output.seek(0)
-            raise DidNotStart(output.read().decode(errors="replace")[-TAIL_CHARACTERS:].strip() or "it printed nothing")
+        now = time.monotonic()
+        if process.poll() is not None or now - started > READY_WITHIN_S:
+            raise DidNotStart(_tail(output) or "it printed nothing")
+        if now - told > PROGRESS_EVERY_S:
+            told = now
+            typer.echo(f"  waiting ({now - started:.0f} s): {_tail(output).rpartition(chr(10))[2][:150]}")
         time.sleep(POLL_S)
+
+
+def _tail(output: IO[bytes]) -> str:
+    """The end of what was written, without moving the place where the process writes on."""
+    size = os.fstat(output.fileno()).st_size
+    return os.pread(output.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES)).decode(errors="replace").strip()
 
 
 def _connects(port: int) -> bool:

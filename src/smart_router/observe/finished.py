@@ -1,10 +1,14 @@
 """The record of a finished exchange, and who wants it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import structlog
+
 from smart_router.types import Reason, Usage
+
+log = structlog.get_logger("observe")
 
 Outcome = Literal["ok", "aborted", "client_error", "upstream_error", "unavailable", "timeout", "internal_error"]
 
@@ -40,3 +44,12 @@ class Finished:
 
 
 Observer = Callable[[Finished], None]
+
+
+def tell(observers: Iterable[Observer], done: Finished) -> None:
+    """An observer that fails must not harm the answer, nor keep the news from the others."""
+    for observer in observers:
+        try:
+            observer(done)
+        except Exception as exc:
+            log.error("an observer failed", request_id=done.request_id, exc_info=exc)

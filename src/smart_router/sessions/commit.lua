@@ -7,8 +7,11 @@ local time = redis.call('TIME')
 local now = time[1] .. '.' .. string.format('%06d', time[2])
 
 local kind = redis.call('TYPE', session).ok
-local readable = kind == 'hash' and redis.call('HGET', session, 'v') == format
-  and tonumber(redis.call('HGET', session, 'count') or '') and tonumber(redis.call('HGET', session, 'turn') or '')
+local function counts(field)
+  local value = redis.call('HGET', session, field) or ''
+  return #value < 16 and string.match(value, '^%d+$')
+end
+local readable = kind == 'hash' and redis.call('HGET', session, 'v') == format and counts('count') and counts('turn')
 if not readable then
   redis.call('DEL', session, history)
   redis.call('HSET', session, 'v', format, 'owner', owner, 'turn', 1, 'group', group, 'place', place,

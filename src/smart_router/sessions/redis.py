@@ -158,6 +158,6 @@ def _messages(rows: Sequence[bytes]) -> tuple[Message, ...]:
     for row in rows:
         try:
             found.append(_message.decode(row))
-        except msgspec.MsgspecError:
+        except (ValueError, msgspec.MsgspecError):
             continue
     return tuple(found)

@@ -168,7 +168,9 @@ def _decoded(body: bytes, kind: type[_T]) -> _T:
 
 
 def _usage(usage: "_Usage | None") -> Usage:
-    return Usage(usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else Usage()
+    if usage is None:
+        return Usage()
+    return Usage(max(0, usage.prompt_tokens or 0), max(0, usage.completion_tokens or 0))
 
 
 class _Usage(Struct):
