@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
+from annotated_types import Ge, Gt, Le
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -150,9 +151,18 @@ def _refuse_what_is_not_enforced(variables: Mapping[str, str]) -> None:
 
 def _line(error: object) -> str:
     assert isinstance(error, dict)
-    name = str(error["loc"][0]).upper() if error["loc"] else "settings"
-    if name == "ROUTER_PORT" and not environment().get(name):
-        name = "PORT"
+    field = str(error["loc"][0]).lower() if error["loc"] else "settings"
+    name = "PORT" if field == "router_port" and not environment().get("ROUTER_PORT") else field.upper()
     message = str(error["msg"]).removeprefix("Value error, ")
-    secret = name in ("API_KEY", "REDIS_URL")
-    return f"{name}: {message}" + ("" if secret else f" (it is {error.get('input')!r})")
+    value = "" if field in ("api_key", "redis_url") else f" (it is {error.get('input')!r})"
+    return f"{name}: {message}{_allowed(field)}{value}"
+
+
+def _allowed(field: str) -> str:
+    """; allowed is 1 to 3600, where a field has bounds."""
+    known = {"port": "router_port"}.get(field, field)
+    metadata = Settings.model_fields[known].metadata if known in Settings.model_fields else []
+    low = next((f"{part.ge}" for part in metadata if isinstance(part, Ge)), "")
+    low = low or next((f"more than {part.gt}" for part in metadata if isinstance(part, Gt)), "")
+    high = next((str(part.le) for part in metadata if isinstance(part, Le)), "")
+    return f"; allowed is {low} to {high}" if low and high else ""

@@ -40,8 +40,8 @@ class RouteRequest(Struct, forbid_unknown_fields=True):
     modality: Annotated[Modality | None, Meta(description="A hint at what the query is about.")] = None
     context: Annotated[dict[str, Any], Meta(description="`language`, `domain` and anything else.")] = {}
     attachments: list[AttachmentIn] = []
-    max_tokens: Annotated[int, Meta(ge=1, le=MOST_TOKENS)] | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=MOST_TOKENS, description="Default: the registry's, 100.")] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2, description="Default: the registry's, 0.7.")] | None = None
     use_case: Annotated[str | None, Meta(description="An explicit choice; skips classification.")] = None
     stream: Annotated[bool, Meta(description="Answer with server-sent events.")] = False
     remember: Annotated[bool, Meta(description="False keeps no history of this turn.")] = True

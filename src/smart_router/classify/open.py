@@ -1,6 +1,7 @@
 """Puts a classifier together at the start: artifact, head for exactly today's examples, or the best that can be had."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -20,14 +21,15 @@ from smart_router.settings import Settings
 
 log = structlog.get_logger("classifier")
 
+FEW = 200  # examples per use case, about as many as each shipped one has in English alone
 NO_ENCODER = "none"  # stands for the encoder's hash in a head of lexical features alone
 
 
 def open_classifier(registry: Registry, settings: Settings) -> Classifier:
     """
     The hybrid classifier; with no usable artifact, one of lexical features alone, which says why. A head that was made
-    from other examples or use cases is never used: it is trained again and kept. That takes a second per hundred
-    examples or so the first time, and seconds after that, as their embeddings are kept too.
+    from other examples or use cases is never used: it is trained again and kept. Embeddings are kept too, so that
+    only the first training encodes all examples.
 
     Raises:
         ConfigurationError: the examples are missing or malformed.
@@ -49,7 +51,9 @@ def _trained(
 ) -> Head:
     log.info("examples or use cases have changed: training the head", examples=len(examples))
     started = perf_counter()
+    _warn_of_few(examples, use_cases)
     embeddings = _embeddings(examples, artifact, folder) if artifact else None
+    log.info("fitting the head")
     head = train_head(examples, use_cases, embeddings, artifact.manifest.onnx_sha256 if artifact else NO_ENCODER)
     try:
         save_head(head, trained_head_path(head.inputs_sha256, folder))
@@ -57,6 +61,13 @@ def _trained(
         log.warning("the head cannot be kept, the next start trains it again", error=str(exc))
     log.info("head trained", seconds=round(perf_counter() - started, 1))
     return head
+
+
+def _warn_of_few(examples: Sequence[Example], use_cases: Sequence[str]) -> None:
+    counts = Counter(example.use_case for example in examples)
+    for use_case in use_cases:
+        if counts[use_case] < FEW:
+            log.warning("few examples: expect few hits", use_case=use_case, examples=counts[use_case], better=FEW)
 
 
 def _embeddings(examples: Sequence[Example], artifact: Artifact, folder: Path | None) -> Matrix:

@@ -1,5 +1,6 @@
 """`smart-router serve`."""
 
+import socket
 from typing import Annotated
 
 import typer
@@ -33,12 +34,15 @@ def serve(
         configure_logs(settings.log_level)
         _warn_if_open_to_all(host, settings.api_key is not None)
         app = create_app(settings)
+        port = port or settings.router_port
+        _check_that_it_is_free(host, port)
+    typer.echo(f"smart-router: http://{host}:{port}, its API at /docs", err=True)
     target = app if workers == 1 else "smart_router.cli.serve:worker_app"
     uvicorn.run(
         target,
         factory=workers > 1,
         host=host,
-        port=port or settings.router_port,
+        port=port,
         workers=workers,
         http="httptools",
         log_config=None,
@@ -58,6 +62,13 @@ def worker_app() -> object:
     settings = load_settings()
     configure_logs(settings.log_level)
     return create_app(settings)
+
+
+def _check_that_it_is_free(host: str, port: int) -> None:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as exc:
+        fail(f"cannot listen on {host} port {port} ({exc.strerror}); stop what does, or give --port", CONFIGURATION)
 
 
 def _warn_if_open_to_all(host: str, keyed: bool) -> None:

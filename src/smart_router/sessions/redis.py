@@ -9,12 +9,12 @@ routers share a session. Every key has a TTL. What cannot be read counts as abse
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -28,6 +28,8 @@ from smart_router.types import Lane, Message, Session
 FORMAT = "1"  # of the records; another one counts as absent
 FIRST_CONNECT_S = 1.0  # at the start; later connecting falls under the deadline of the call
 MAX_CONNECTIONS = 64  # further calls wait for one, within their deadline
+
+log = structlog.get_logger("sessions")
 
 _Argument = str | int | bytes
 
@@ -66,8 +68,10 @@ class RedisStore:
 
     async def start(self) -> None:
         """Make a first connection, if Redis is there; later ones are made when they are needed."""
-        with contextlib.suppress(StoreUnavailable):
+        try:
             await self._ask(self._redis.ping(), FIRST_CONNECT_S)
+        except StoreUnavailable as exc:
+            log.warning("Redis does not answer: routing goes on, but follow-ups are not recognised", error=str(exc))
 
     async def close(self) -> None:
         await self._redis.aclose()
