@@ -22,6 +22,7 @@ from smart_router.front import Front
 from smart_router.observe.logs import RequestLog
 from smart_router.observe.metrics import Metrics
 from smart_router.observe.stats import Stats
+from smart_router.opening import Opener
 from smart_router.pipeline import Pipeline
 from smart_router.registry import Registry, default_registry_path, load_registry
 from smart_router.sessions import open_store
@@ -47,7 +48,8 @@ def create_app(settings: Settings | None = None) -> Handler:
     _warn_of_sleepers(registry)
     stats, metrics, door = Stats(), Metrics(), Door(settings)
     observers = (stats, metrics, RequestLog())
-    pipeline = Pipeline(registry, settings, Chooser(registry, classifier, settings), store, fleet, metrics, observers)
+    chooser, opener = Chooser(registry, classifier, settings), Opener(fleet, settings, metrics)
+    pipeline = Pipeline(registry, settings, chooser, store, fleet, opener, metrics, observers)
     api = RouteApi(pipeline, door, settings, registry.defaults, observers)
 
     control_plane = _control_plane(classifier, store, fleet, registry)

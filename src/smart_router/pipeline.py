@@ -4,15 +4,13 @@ The path of a request, top-down:
     serve(ask)
       begin      one round trip: the session and its conversation
       use case   explicit -> media -> session (bypass) -> guard -> classify
-      open       model by preference, replica by affinity; the next one until somebody accepts
+      open       opening.py: model by preference, replica by affinity; the next one until somebody accepts
       pin        commit the choice, now that it is known to work
     finish(exchange)
       remember   append the exchange to the conversation
 """
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from time import perf_counter
 
 import structlog
@@ -20,37 +18,18 @@ import structlog
 from smart_router.chooser import Chooser
 from smart_router.decide import memory
 from smart_router.decide.switch import Standing
-from smart_router.errors import (
-    BackendBusy,
-    BackendRejected,
-    BackendTimeout,
-    BackendUnreachable,
-    BadRequest,
-    ContextOverflow,
-    NoModelAvailable,
-    RouterError,
-    StoreUnavailable,
-    UpstreamError,
-)
+from smart_router.errors import BadRequest, RouterError, StoreUnavailable
 from smart_router.exchange import Exchange, Timing
 from smart_router.observe.finished import Observer
 from smart_router.observe.metrics import Metrics
+from smart_router.opening import Opener
 from smart_router.registry import Model, Registry
 from smart_router.sessions.base import Begun, Key, Pin, SessionStore
 from smart_router.settings import Settings
 from smart_router.types import Ask, Decision, Lane, Message, Session
-from smart_router.upstream.base import Answer, Call
-from smart_router.upstream.fleet import AllBusy, Fleet, Lease, NoReplica
+from smart_router.upstream.fleet import Fleet
 
 log = structlog.get_logger("pipeline")
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A model server accepted the request."""
-
-    lease: Lease
-    answer: Answer
 
 
 class Pipeline:
@@ -63,6 +42,7 @@ class Pipeline:
         chooser: Chooser,
         store: SessionStore,
         fleet: Fleet,
+        opener: Opener,
         metrics: Metrics,
         observers: Sequence[Observer],
     ) -> None:
@@ -71,6 +51,7 @@ class Pipeline:
         self._chooser = chooser
         self._store = store
         self._fleet = fleet
+        self._opener = opener
         self._metrics = metrics
         self._observers = observers
 
@@ -87,7 +68,7 @@ class Pipeline:
         timing.decided = timing.asked = perf_counter()
         try:
             candidates = self._candidates(ask, decision)
-            opened = await self._open(ask, candidates, begun)
+            opened = await self._opener.open(ask, candidates, begun)
         except RouterError as exc:
             exc.decision, exc.routing_s = decision, timing.routing_s
             raise
@@ -142,77 +123,6 @@ class Pipeline:
             raise BadRequest(f"attachments: no model of use case {decision.use_case} takes {kinds}")
         return candidates
 
-    async def _open(self, ask: Ask, candidates: Sequence[Model], begun: Begun) -> Opened:
-        """
-        Ask one replica after the other until one accepts, all within one deadline.
-
-        Raises:
-            RouterError: the last failure, or that there was nobody to ask.
-        """
-        failure: RouterError = NoModelAvailable("no model server is reachable for this use case; try again shortly")
-        try:
-            async with asyncio.timeout(self._settings.open_timeout):
-                for lease in self._leases(ask, candidates, begun.session):
-                    found = lease if isinstance(lease, BackendBusy) else await self._attempt(lease, ask, begun)
-                    if isinstance(found, Opened):
-                        return found
-                    failure = failure if isinstance(found, BackendUnreachable) else found
-        except TimeoutError:
-            raise BackendTimeout("no model server answered in time") from None
-        raise failure
-
-    async def _attempt(self, lease: Lease, ask: Ask, begun: Begun) -> Opened | UpstreamError:
-        try:
-            answer = await self._ask(lease, self._call(ask, lease.model, begun))
-        except UpstreamError as exc:
-            lease.blame(exc)
-            lease.release()
-            if isinstance(exc, BackendRejected):
-                raise
-            self._metrics.failures.labels(lease.model.id, exc.code).inc()
-            log.warning("attempt failed", model=lease.model.id, replica=lease.endpoint, error=exc.message)
-            return exc
-        except BaseException:
-            lease.release()
-            raise
-        lease.answered()
-        return Opened(lease, answer)
-
-    async def _ask(self, lease: Lease, call: Call) -> Answer:
-        """A conversation that has outgrown the model's context is sent with its later half, then less."""
-        while True:
-            try:
-                return await lease.upstream.open(call, lease.endpoint)
-            except ContextOverflow:
-                if not call.history:
-                    raise
-                call = replace(call, history=memory.halved(call.history))
-
-    def _leases(self, ask: Ask, candidates: Sequence[Model], session: Session | None) -> Iterator[Lease | BackendBusy]:
-        """Places at one replica after the other, by model, then by affinity; each is taken when it is asked for."""
-        first = True
-        for model in candidates:
-            warm = _warm_replica(session, model)
-            tried: set[str] = set()
-            while True:
-                try:
-                    lease = self._fleet.lease(model.id, warm, f"{ask.caller}/{ask.session_id}", frozenset(tried))
-                except AllBusy:
-                    yield BackendBusy("all servers of this model are busy; try again shortly")
-                    break
-                except NoReplica:
-                    break
-                tried.add(lease.endpoint)
-                if not first:
-                    self._metrics.retries.inc()
-                first = False
-                yield lease
-
-    def _call(self, ask: Ask, model: Model, begun: Begun) -> Call:
-        settings = self._settings
-        history = memory.recalled(begun.history, settings.memory_turns, settings.memory_bytes, model.accepts)
-        return Call(ask, model, history, stream=ask.stream)
-
     async def _pin(self, exchange: Exchange) -> Session | None:
         """The session as it stands afterwards, None if that cannot be said."""
         decision, model = exchange.decision, exchange.lease.model
@@ -235,8 +145,3 @@ def _key(ask: Ask) -> Key:
 
 def _standing(session: Session | None) -> Standing | None:
     return Standing(session.lane.use_case, session.lane.confidence) if session else None
-
-
-def _warm_replica(session: Session | None, model: Model) -> str | None:
-    lane = session.lanes.get(model.lane) if session else None
-    return lane.replica if lane and lane.model == model.id else None
