@@ -34,7 +34,7 @@ def build(
     Raises:
         ArtifactUnusable: no weights, or no quantisation whose decisions agree with the original.
     """
-    with tempfile.TemporaryDirectory(dir=_checked_parent(target)) as name:
+    with tempfile.TemporaryDirectory(prefix=".classifier-", dir=_checked_parent(target)) as name:
         folder = Path(name)
         say(f"1/4 finding the weights of {model}")
         source = encoder_st.find_source(model)
