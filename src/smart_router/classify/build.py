@@ -20,7 +20,8 @@ from smart_router.errors import ArtifactUnusable
 
 MAX_TOKENS = 64  # a longer text keeps its two ends; 128 were no better on unseen writers and take twice as long
 MINIMUM_AGREEMENT = 0.97  # share of decisions on unseen queries that int8 must share with the original
-CHECKED = 800  # examples kept apart to compare on, evenly spread
+CHECKED = 800  # examples, about, kept apart to compare on, evenly spread
+LEAST_APART = 5  # but no more than every fifth: the comparing head has to learn from the others
 
 Progress = Callable[[str], None]
 
@@ -70,7 +71,7 @@ def _quantised(
     say: Progress,
 ) -> tuple[Manifest, Matrix]:
     """The first quantisation whose decisions agree with the original's, and its embeddings of the examples."""
-    checked = list(range(0, len(examples), max(1, len(examples) // CHECKED)))
+    checked = list(range(0, len(examples), max(LEAST_APART, len(examples) // CHECKED)))
     expected = original.encode([examples[i].text for i in checked])
     tried: list[str] = []
     for name, quantise in quantisations().items():
