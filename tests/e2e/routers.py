@@ -85,7 +85,8 @@ def a_registry(folder: Path, endpoints: Mapping[str, Sequence[str]]) -> Path:
 
 @contextmanager
 def running_router(registry: Path, **options: Any) -> Iterator[Router]:
-    """A router in a thread of this process while the block runs."""
+    """A router in a thread of this process while the block runs; patient with Redis, as the machine may be busy."""
+    options = {"redis_timeout_ms": 2000, **options}
     with patch.dict(os.environ, environment(), clear=True):
         settings = Settings(
             _env_file=None, model_registry=registry, max_body_bytes=BODY_LIMIT, log_level="error", **options

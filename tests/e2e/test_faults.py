@@ -13,7 +13,7 @@ from .asking import FOLLOW_UP, PICTURE, PYTHON, a_session, an_image, names, read
 from .models import AGENT, AUDIO, MULTIMODAL, Models
 from .routers import Router, a_registry, running_router
 
-DEADLINE_S = 0.4  # of the hasty router
+DEADLINE_S = 1.0  # of the hasty router
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from tests.fakes import settings
 
 from .scripted import ScriptedServer
 
-DEADLINE_S = 0.2
+DEADLINE_S = 1.0  # long enough for a first connection on a busy machine
 
 
 @pytest_asyncio.fixture
@@ -25,7 +25,7 @@ async def upstream(request: pytest.FixtureRequest, bare_environment: object) -> 
     """One of each kind, with deadlines that a test can wait for."""
     found = KINDS[request.param](
         settings(
-            connect_timeout=DEADLINE_S / 2,
+            connect_timeout=DEADLINE_S,
             first_byte_timeout=DEADLINE_S,
             between_chunks_timeout=DEADLINE_S,
             health_timeout=DEADLINE_S,
