@@ -3,8 +3,8 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-# Packages are locked with hashes; byte code is made when it is first needed.
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --progress-bar off -q
+# Packages are locked with hashes.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
 REAL := $(BIN)/python scripts/real_vllm/run.py --env .venv-vllm --models .demo/models --
 
 .PHONY: setup setup-build demo demo-vllm serve test test-vllm check fix classifier lock clean
