@@ -2,8 +2,7 @@
 
 import base64
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,11 @@ from starlette.responses import Response
 from smart_router.simulate.errors import refused_value
 from smart_router.simulate.exchange import Exchange
 from smart_router.simulate.fields import Fields
-from smart_router.simulate.jobs import Counted, Job, Said, Step
+from smart_router.simulate.jobs import Counted, Job, Said
 from smart_router.simulate.sampling import check_prompt
 from smart_router.simulate.simulation import read_json, simulation
 from smart_router.simulate.tokens import tokenise
-from smart_router.simulate.wire import Reply, encode, usage
+from smart_router.simulate.wire import Reply, Unstreamed, encode, usage
 
 DIMENSIONS = 256
 
@@ -49,7 +48,7 @@ def embed(words: Sequence[str], size: int) -> NDArray[np.float32]:
     return np.asarray(total / np.linalg.norm(total), dtype=np.float32)
 
 
-class EmbeddingDialect:
+class EmbeddingDialect(Unstreamed):
     media_type = "application/json"
 
     def __init__(self, reply: Reply, vectors: Sequence[NDArray[np.float32]], *, packed: bool) -> None:
@@ -62,18 +61,6 @@ class EmbeddingDialect:
         ]
         told = usage(counted) | {"prompt_tokens_details": None}
         return encode(self._reply.headed("list") | {"data": data, "usage": told})
-
-    def opening(self, counted: Counted) -> Iterator[bytes]:
-        return iter(())
-
-    def delta(self, step: Step, counted: Counted) -> Iterator[bytes]:
-        return iter(())
-
-    def closing(self, counted: Counted) -> Iterator[bytes]:
-        return iter(())
-
-    def broken(self, error: dict[str, Any]) -> Iterator[bytes]:
-        return iter(())
 
     def _told(self, vector: NDArray[np.float32]) -> str | list[float]:
         return base64.b64encode(vector.tobytes()).decode() if self._packed else [float(value) for value in vector]

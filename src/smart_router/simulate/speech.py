@@ -4,8 +4,7 @@ import io
 import math
 import struct
 import wave
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,10 +12,11 @@ from starlette.responses import Response
 from smart_router.simulate.errors import refused_value
 from smart_router.simulate.exchange import Exchange
 from smart_router.simulate.fields import Fields
-from smart_router.simulate.jobs import Counted, Job, Said, Step
+from smart_router.simulate.jobs import Counted, Job, Said
 from smart_router.simulate.sampling import check_prompt
 from smart_router.simulate.simulation import read_json, simulation
 from smart_router.simulate.tokens import tokenise
+from smart_router.simulate.wire import Unstreamed
 
 RATE_HZ = 16_000
 TONE_HZ = 440
@@ -50,7 +50,7 @@ def tone(duration_s: float) -> bytes:
     return _commented(file.getvalue(), b"simulated speech: a tone\0\0")
 
 
-class SpeechDialect:
+class SpeechDialect(Unstreamed):
     media_type = "audio/wav"
 
     def __init__(self, words: int) -> None:
@@ -58,18 +58,6 @@ class SpeechDialect:
 
     def whole(self, choices: Sequence[Said], counted: Counted) -> bytes:
         return tone(self._duration_s)
-
-    def opening(self, counted: Counted) -> Iterator[bytes]:
-        return iter(())
-
-    def delta(self, step: Step, counted: Counted) -> Iterator[bytes]:
-        return iter(())
-
-    def closing(self, counted: Counted) -> Iterator[bytes]:
-        return iter(())
-
-    def broken(self, error: dict[str, Any]) -> Iterator[bytes]:
-        return iter(())
 
 
 def _commented(wav: bytes, comment: bytes) -> bytes:

@@ -38,6 +38,22 @@ class Dialect(Protocol):
         ...
 
 
+class Unstreamed:
+    """The streamed half of a dialect that answers only as a whole."""
+
+    def opening(self, counted: Counted) -> Iterator[bytes]:
+        return iter(())
+
+    def delta(self, step: Step, counted: Counted) -> Iterator[bytes]:
+        return iter(())
+
+    def closing(self, counted: Counted) -> Iterator[bytes]:
+        return iter(())
+
+    def broken(self, error: dict[str, Any]) -> Iterator[bytes]:
+        return iter(())
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """Who answers, and under which number."""
