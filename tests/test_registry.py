@@ -310,6 +310,12 @@ def test_a_mistake_is_told_with_its_place_and_what_would_be_right(
         "http://a:8000#top",
         "http://[::1",
         "",
+        "dns+http://",
+        "dns+http://vllm:port",
+        "dns+http://vllm:0",
+        "dns+http://user:password@vllm:8000",
+        "dns+tcp://vllm:8000",
+        "dns://vllm:8000",
     ],
 )
 def test_a_bad_endpoint_is_told_with_a_good_one(tmp_path: Path, endpoint: str) -> None:
@@ -327,7 +333,30 @@ def test_an_endpoint_that_no_client_can_ask_is_refused(tmp_path: Path, endpoint:
     assert refusal(tmp_path, yaml.safe_dump(data)).startswith("models[0].endpoints[0]: ")
 
 
-@pytest.mark.parametrize("endpoint", ["http://a", "https://a.example:443/base", "http://[::1]:8000", "http://10.0.0.1"])
+@pytest.mark.parametrize("endpoint", ["localhost:8000", "dns://vllm:8000"])
+def test_whoever_writes_a_wrong_endpoint_learns_of_names_that_stand_for_several(tmp_path: Path, endpoint: str) -> None:
+    data = a_file()
+    data["models"][0]["endpoints"] = [endpoint]
+    assert "dns+http://name:port that stands for all addresses of a name" in refusal(tmp_path, yaml.safe_dump(data))
+
+
+def test_a_name_that_stands_for_several_cannot_have_a_certificate(tmp_path: Path) -> None:
+    data = a_file()
+    data["models"][0]["endpoints"] = ["dns+https://vllm:8443"]
+    assert "write dns+http://, or one https:// for every server" in refusal(tmp_path, yaml.safe_dump(data))
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://a",
+        "https://a.example:443/base",
+        "http://[::1]:8000",
+        "http://10.0.0.1",
+        "dns+http://vllm",
+        "dns+http://vllm.gpu.svc.cluster.local:8000",
+    ],
+)
 def test_an_endpoint_may_be_any_address_of_a_server(tmp_path: Path, endpoint: str) -> None:
     data = a_file()
     data["models"][0]["endpoints"] = [endpoint]

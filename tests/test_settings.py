@@ -156,7 +156,12 @@ def test_the_registry_sees_the_addresses_in_dotenv() -> None:
         ("OPEN_TIMEOUT", "x", "number"),
         ("HEALTH_INTERVAL", "0", "0"),
         ("HEALTH_TIMEOUT", "never", "number"),
+        ("LOAD_INTERVAL", "0", "0"),
+        ("LOAD_INTERVAL", "1s", "number"),
+        ("DNS_INTERVAL", "3601", "3600"),
         ("REPLICA_SLACK", "-1", "0"),
+        ("RETRY_BUDGET", "1.1", "1"),
+        ("RETRY_BUDGET", "20%", "number"),
         ("LOG_LEVEL", "loud", "debug, info, warning, error"),
     ],
 )

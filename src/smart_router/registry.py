@@ -34,7 +34,7 @@ class Defaults(_Part):
 
 
 class Model(_Part):
-    """One model and the servers that answer for it; every endpoint is a replica."""
+    """One model and the servers that answer for it; every endpoint is a replica, or a name that stands for several."""
 
     id: Id
     backend: Literal["vllm", "ollama", "openai"] = "vllm"
@@ -250,8 +250,13 @@ def _endpoint_mistake(endpoint: str) -> str | None:
         port = parts.port
     except ValueError:
         return "has no valid port; give an address"
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        return "is not an http:// or https:// address; give one"
+    if parts.scheme == "dns+https":
+        return "cannot be: a certificate names no bare address; write dns+http://, or one https:// for every server"
+    if parts.scheme not in ("http", "https", "dns+http") or not parts.hostname or port == 0:
+        return (
+            "is not an http:// or https:// address, nor a dns+http://name:port that stands for all addresses of a "
+            "name; give one"
+        )
     if any(character.isspace() for character in endpoint):
         return "contains a space; give the server's address"
     if parts.username or parts.password:

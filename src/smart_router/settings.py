@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     max_query_chars: int = Field(32_768, ge=1, le=10_000_000)
     max_attachments: int = Field(8, ge=0, le=64)
     body_timeout: Seconds = 30.0
+    send_timeout: Seconds = 60.0  # for a part of a stream, until the client has taken it
 
     # Sessions
     redis_url: SecretStr | None = None
@@ -69,7 +70,10 @@ class Settings(BaseSettings):
     open_timeout: Seconds = 300.0  # all attempts of one request together, a whole answer included
     health_interval: Seconds = 5.0
     health_timeout: Seconds = 1.0
+    load_interval: Seconds = 1.0  # of models with several replicas
+    dns_interval: Seconds = 5.0  # of endpoints that are dns+http://
     replica_slack: int = Field(8, ge=0, le=10_000)  # requests by which the warm replica may be busier
+    retry_budget: float = Field(0.2, ge=0, le=1)  # share of the requests of the last 10 s that may be retried
 
     # What is seen of it
     log_level: str = "info"

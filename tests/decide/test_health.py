@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smart_router.decide.health import LONGEST_PAUSE_S, Health, failed, succeeded
+from smart_router.decide.health import FIRST_PAUSE_S, LONGEST_PAUSE_S, Health, failed, succeeded, tried
 
 HEALTHY = succeeded(Health(), 0.01)
 
@@ -42,6 +42,13 @@ def test_an_unhealthy_replica_may_be_tried_again_after_its_pause() -> None:
     found = after(2)
     assert not found.usable(found.retry_at - 0.001)
     assert found.usable(found.retry_at)
+
+
+def test_while_one_request_tries_it_others_leave_it_alone() -> None:
+    found = tried(after(2), 200.0)
+    assert not found.usable(200.0)
+    assert found.usable(200.0 + FIRST_PAUSE_S)
+    assert (found.healthy, found.failures, found.trouble) == (False, 2, "refused")
 
 
 def test_the_pause_doubles_up_to_the_longest() -> None:

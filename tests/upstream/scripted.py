@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import socket
+import struct
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +19,13 @@ class HangUp:
     """Close the connection, whatever has been promised."""
 
 
-STALL, HANG_UP = Stall(), HangUp()
-Step = bytes | Stall | HangUp
+@dataclass(frozen=True)
+class Reset:
+    """Break the connection: the client sees ECONNRESET."""
+
+
+STALL, HANG_UP, RESET = Stall(), HangUp(), Reset()
+Step = bytes | Stall | HangUp | Reset
 
 
 @dataclass
@@ -96,6 +103,9 @@ class ScriptedServer:
         for step in steps:
             if isinstance(step, HangUp):
                 return False
+            if isinstance(step, Reset):
+                reset(writer)
+                return False
             if isinstance(step, Stall):
                 if not await self._stalled(reader):
                     return False
@@ -114,6 +124,12 @@ class ScriptedServer:
             for task in (gone, resumed):
                 task.cancel()
             await asyncio.gather(gone, resumed, return_exceptions=True)
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close without goodbye, and without what was not sent yet."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _request(reader: asyncio.StreamReader) -> Received | None:

@@ -34,3 +34,8 @@ def failed(health: Health, now: float, trouble: str) -> Health:
         return replace(health, failures=failures, trouble=trouble)
     pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(16, failures - 1))
     return Health(healthy=False, failures=failures, retry_at=now + pause, trouble=trouble)
+
+
+def tried(health: Health, now: float) -> Health:
+    """A request goes to an unhealthy replica to find out; others leave it alone meanwhile."""
+    return replace(health, retry_at=now + FIRST_PAUSE_S)

@@ -1,7 +1,8 @@
 """What of a conversation is kept, and what of it a model is sent."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from smart_router.types import Message
 

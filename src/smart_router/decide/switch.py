@@ -6,7 +6,9 @@ Does this turn stay with its session, and if not, where does it belong?
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smart_router.types import Because, Decision, MediaKind, Reason
 
@@ -15,8 +17,7 @@ SHORT_TURN = 5  # words; "make it shorter" and "why?" point back, whatever their
 Scores = Mapping[str, float]  # use case -> probability
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """What is known of a turn before anything is computed."""
 
     admitted: tuple[str, ...]  # use cases that its media leave possible; never empty
@@ -25,16 +26,14 @@ class Turn:
     words: int = SHORT_TURN + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """The session's choice so far."""
 
     use_case: str
     confidence: float
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """Thresholds are probabilities, 0..1."""
 
     default_use_case: str
@@ -44,8 +43,7 @@ class Policy:
     guard: float  # from here on the cues of another use case alarm the guard
 
 
-@dataclass(frozen=True, slots=True)
-class NeedsScores:
+class NeedsScores(Struct, frozen=True):
     """The encoder has to look at this turn; `because` carries what is known so far."""
 
     turn: Turn
@@ -104,8 +102,7 @@ def settle(needed: NeedsScores, scores: Scores, standing: Standing | None, polic
     return chosen.take(best, "classified" if full else "degraded")
 
 
-@dataclass(frozen=True, slots=True)
-class _Chooser:
+class _Chooser(Struct, frozen=True):
     needed: NeedsScores
     among: Scores
     standing: Standing | None

@@ -1,16 +1,19 @@
 """What every kind of upstream promises: `tests/upstream/test_contract.py` holds each kind to it."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from math import inf
 from typing import Protocol
 
+from msgspec import Struct
+
+from smart_router.decide.load import Load
 from smart_router.registry import Model
 from smart_router.types import Ask, Message, Usage
+from smart_router.upstream.response import Header
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request to a model server: the ask, the conversation so far, and whether to stream."""
+class Call(Struct, frozen=True):
+    """One request in our own words: the ask, the conversation so far, and whether to stream."""
 
     ask: Ask
     model: Model
@@ -18,8 +21,21 @@ class Call:
     stream: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Forward(Struct, frozen=True):
+    """
+    A client's request to pass on. Method and path are ours. A *body* that is iterated has *length* bytes, or an unknown
+    number; it can be sent once.
+    """
+
+    path: bytes
+    body: bytes | AsyncIterator[bytes] = b""
+    headers: tuple[Header, ...] = ()
+    method: bytes = b"POST"
+    stream: bool = False  # the client asked for server-sent events
+    length: int | None = None
+
+
+class Piece(Struct, frozen=True):
     """A part of an answer: text, or what came with its end."""
 
     text: str = ""
@@ -41,7 +57,34 @@ class Answer(Protocol):
 
     def pieces(self) -> AsyncIterator[Piece]: ...
 
-    async def close(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Forwarded(Protocol):
+    """
+    The answer to a request that was passed on, byte for byte: a success whose first content has arrived, or a refusal
+    (4xx) that is the client's to read. Close it as an `Answer`.
+    """
+
+    status: int
+    headers: Sequence[Header]  # end to end only
+    events: bool  # a stream of server-sent events
+    usage: Usage  # then
+    response_id: str | None  # of `/v1/responses`, where the answer is kept
+
+    @property
+    def complete(self) -> bool:
+        """All of it has been handed out."""
+
+    async def chunk(self) -> bytes:
+        """
+        The next part, b"" at the end.
+
+        Raises:
+            BackendLost, BackendBroke, BackendTimeout: what came before it has been handed out.
+        """
+
+    def close(self) -> None: ...
 
 
 class Upstream(Protocol):
@@ -53,15 +96,23 @@ class Upstream(Protocol):
 
     async def close(self) -> None: ...
 
-    async def open(self, call: Call, endpoint: str) -> Answer:
+    async def open(self, call: Call, endpoint: str, within_s: float = inf) -> Answer:
         """
-        Send *call* to the server at *endpoint* and wait until it is accepted. An answer that is not streamed comes when
-        it is complete: how long that may take, the caller bounds.
+        Send *call* to the server at *endpoint* and wait until it is accepted, *within_s* at most. An answer that is not
+        streamed comes when it is complete.
 
         Raises:
             BackendUnreachable, BackendTimeout, BackendBusy, BackendBroke: another replica may do better.
             BackendRejected: the request is at fault; no other replica would take it.
             BadRequest: the model's API needs something that the caller did not send.
+        """
+
+    async def forward(self, forward: Forward, endpoint: str, within_s: float = inf) -> Forwarded:
+        """
+        Pass *forward* on to the server at *endpoint* and wait until it is accepted or refused.
+
+        Raises:
+            BackendUnreachable, BackendTimeout, BackendBusy, BackendBroke: another replica may do better.
         """
 
     async def check(self, endpoint: str) -> None:
@@ -70,4 +121,12 @@ class Upstream(Protocol):
 
         Raises:
             UpstreamError: it is not; the message says how.
+        """
+
+    async def load(self, endpoint: str) -> Load:
+        """
+        How busy the server at *endpoint* says it is.
+
+        Raises:
+            UpstreamError: it does not say.
         """

@@ -1,54 +1,43 @@
 """
-All replicas of all models: their health, their load, and who is asked next.
+All replicas of all models: who is asked next, and how often may be tried again.
 
 A lease is a place in a replica's in-flight count. Choosing and leasing happen without an `await` in between, so that
 nobody can take the place that was chosen.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-import structlog
-
-from smart_router.decide.health import Health, failed, succeeded
-from smart_router.decide.replica import NoReplica, Replica, pick
+from smart_router.decide.budget import RetryBudget
+from smart_router.decide.health import tried
+from smart_router.decide.load import Load
+from smart_router.decide.replica import AllBusy, NoReplica, pick, wait_s
 from smart_router.errors import ConfigurationError, UpstreamError
 from smart_router.registry import Model, Registry
 from smart_router.settings import Settings
 from smart_router.upstream import KINDS
+from smart_router.upstream.addresses import Resolve, resolve
 from smart_router.upstream.base import Upstream
-
-log = structlog.get_logger("fleet")
+from smart_router.upstream.replicas import Replicas, Server
+from smart_router.upstream.watch import Watch
 
 Status = Literal["healthy", "unhealthy", "unknown"]
 
-
-@dataclass(slots=True)
-class _Server:
-    """One replica of one model."""
-
-    model: Model
-    endpoint: str
-    upstream: Upstream
-    health: Health = field(default_factory=Health)
-    in_flight: int = 0
-
-    def view(self, now: float) -> Replica:
-        return Replica(self.endpoint, self.in_flight, self.model.max_in_flight, self.health.usable(now))
-
-
-class AllBusy(NoReplica):
-    """There are healthy replicas, but all are at their limit."""
+NOBODY: frozenset[str] = frozenset()
 
 
 class Lease:
-    """A place at a replica. Release it exactly once, whatever happened; a second time does nothing."""
+    """
+    A place at a replica. Release it exactly once, whatever happened; a second time does nothing. It stays good when
+    the replica leaves the fleet.
+    """
 
-    def __init__(self, server: _Server, fleet: "Fleet") -> None:
+    __slots__ = ("_fleet", "_held", "_server")
+
+    def __init__(self, server: Server, fleet: "Fleet") -> None:
         self._server = server
         self._fleet = fleet
         self._held = True
@@ -68,12 +57,11 @@ class Lease:
 
     def answered(self) -> None:
         """The replica did its work."""
-        self._server.health = succeeded(self._server.health)
+        self._fleet.answered(self._server)
 
     def blame(self, error: UpstreamError) -> None:
-        """Only what says that nobody can be served there counts against the replica."""
-        if error.replica_at_fault:
-            self._server.health = failed(self._server.health, self._fleet.now(), error.message)
+        """The replica did not; what follows depends on *error*: see `Replicas.blamed`."""
+        self._fleet.blamed(self._server, error)
 
     def release(self) -> None:
         if self._held:
@@ -83,7 +71,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaReport:
-    """How a replica stands, for people: `status` is healthy, unhealthy or unknown."""
+    """
+    How a replica stands, for people: `status` is healthy, unhealthy or unknown; `ejected` that it answers its health
+    check but fails requests; `resting` that it asked to be left alone; `load` is None where it is not known.
+    """
 
     model: str
     group: str
@@ -92,79 +83,100 @@ class ReplicaReport:
     response_time_s: float | None
     in_flight: int
     trouble: str
+    ejected: bool = False
+    resting: bool = False
+    load: Load | None = None
 
 
 class Fleet:
     """Knows every replica of the registry. Use `start()` and `close()`."""
 
-    def __init__(self, registry: Registry, settings: Settings, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        resolve: Resolve = resolve,
+    ) -> None:
         self.now = now
-        self._settings = settings
+        self._slack = settings.replica_slack
+        self._budget = RetryBudget(settings.retry_budget)
         self._upstreams = _upstreams(registry, settings)
-        self._servers: Mapping[str, tuple[_Server, ...]] = {
-            model.id: tuple(_Server(model, e.rstrip("/"), self._upstreams[model.backend]) for e in model.endpoints)
-            for model in registry.models.values()
+        self._models: Mapping[str, Replicas] = {
+            model.id: Replicas(model, self._upstreams[model.backend]) for model in registry.models.values()
         }
-        self._watch: asyncio.Task[None] | None = None
+        self._watch = Watch(tuple(self._models.values()), settings, now, resolve)
 
     async def start(self) -> None:
         for upstream in self._upstreams.values():
             await upstream.start()
-        self._watch = asyncio.create_task(self._watch_health(), name="health")
+        await self._watch.start()
 
     async def close(self) -> None:
-        if self._watch:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+        await self._watch.close()
         await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()), return_exceptions=True)
 
-    def lease(self, model: str, warm: str | None, key: str, without: frozenset[str] = frozenset()) -> Lease:
+    def lease(self, model: str, warm: str | None, key: str, without: frozenset[str] = NOBODY) -> Lease:
         """
         Take a place at a replica of *model*, none of *without*.
 
         Raises:
+            AllBusy: some are fit, but each of them is at its limit or rests; says for how long.
             NoReplica: none is usable.
-            AllBusy: some are, but each has all the requests that it may have.
         """
-        now = self.now()
-        able = {s.endpoint: s for s in self._servers[model] if s.endpoint not in without}
-        pool = [server.view(now) for server in able.values()]
-        try:
-            chosen = pick(pool, warm, key, self._settings.replica_slack)
-        except NoReplica:
-            if any(replica.healthy for replica in pool):
-                raise AllBusy from None
-            raise
-        return Lease(able[chosen.id], self)
+        servers, now = self._models[model].servers, self.now()
+        server = pick(servers, warm, key, self._slack, now, without)
+        if not server.sound and len(servers) > 1:
+            server.health = tried(server.health, now)
+            server.settle()
+        return Lease(server, self)
+
+    def lease_at(self, model: str, endpoint: str) -> Lease:
+        """
+        Take a place at the one replica that can answer, such as that which stored a response. Being ejected does not
+        matter, as there is nobody else.
+
+        Raises:
+            AllBusy: it is at its limit or rests; says for how long.
+            NoReplica: there is no such replica (any more), or it is unhealthy.
+        """
+        server, now = self._models[model].find(endpoint.rstrip("/")), self.now()
+        if server is None or not server.health.usable(now):
+            raise NoReplica
+        if server.in_flight >= server.limit or server.resting_until > now:
+            raise AllBusy(wait_s(server, now))
+        return Lease(server, self)
+
+    def note_request(self) -> None:
+        """A request begins: it earns its share of a retry."""
+        self._budget.first(self.now())
+
+    def may_retry(self) -> bool:
+        """Does the traffic of late bear one more attempt? If so, it is counted."""
+        return self._budget.retry(self.now())
+
+    def answered(self, server: Server) -> None:
+        self._models[server.model.id].answered(server, self.now())
+
+    def blamed(self, server: Server, error: UpstreamError) -> None:
+        self._models[server.model.id].blamed(server, error, self.now())
 
     def can_answer(self, model: str) -> bool:
         """A replica of *model* has answered, and not failed since."""
-        return any(server.health.healthy for server in self._servers[model])
+        return any(server.health.healthy for server in self._models[model].servers)
 
     def report(self) -> tuple[ReplicaReport, ...]:
-        return tuple(_report(server) for servers in self._servers.values() for server in servers)
+        now = self.now()
+        return tuple(_report(server, now) for replicas in self._models.values() for server in replicas.servers)
 
     async def check_all(self) -> None:
-        """Ask every replica for its health, all at once."""
-        await asyncio.gather(*(self._check(server) for servers in self._servers.values() for server in servers))
+        """Ask every replica for its health."""
+        await self._watch.check_all()
 
-    async def _watch_health(self) -> None:
-        while True:
-            await self.check_all()
-            await asyncio.sleep(self._settings.health_interval)
-
-    async def _check(self, server: _Server) -> None:
-        started = self.now()
-        try:
-            await server.upstream.check(server.endpoint)
-        except UpstreamError as exc:
-            server.health = failed(server.health, self.now(), exc.message)
-        except Exception as exc:  # the watch must go on for the others
-            server.health = failed(server.health, self.now(), "the health check failed")
-            log.error("health check failed", replica=server.endpoint, exc_info=exc)
-        else:
-            server.health = succeeded(server.health, self.now() - started)
+    async def read_loads(self) -> None:
+        """Ask replicas between which there is a choice for their load."""
+        await self._watch.read_loads()
 
 
 def _upstreams(registry: Registry, settings: Settings) -> dict[str, Upstream]:
@@ -177,7 +189,7 @@ def _upstreams(registry: Registry, settings: Settings) -> dict[str, Upstream]:
     return {kind: KINDS[kind](settings) for kind in wanted}
 
 
-def _report(server: _Server) -> ReplicaReport:
+def _report(server: Server, now: float) -> ReplicaReport:
     healthy = server.health.healthy
     return ReplicaReport(
         model=server.model.id,
@@ -187,6 +199,9 @@ def _report(server: _Server) -> ReplicaReport:
         response_time_s=server.health.response_time_s,
         in_flight=server.in_flight,
         trouble=server.health.trouble,
+        ejected=server.record.ejected_until > now,
+        resting=server.resting_until > now,
+        load=server.load if now < server.load_until else None,
     )
 
 

@@ -3,8 +3,8 @@
 import base64
 import binascii
 import re
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,23 +19,21 @@ MOST_OF_A_MESSAGE = 500
 _TOO_LONG = re.compile(r"maximum context length|max_model_len|input tokens|too long", re.IGNORECASE)
 
 _T = TypeVar("_T")
+_encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     name: str
     data: bytes
     media_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to send: *json*, or a *form* with a *file*. *whole*: this API does not stream."""
+class Request(Struct, frozen=True):
+    """What to send. *whole*: this API does not stream."""
 
-    path: str
-    json: Mapping[str, Any] | None = None
-    form: Mapping[str, str] | None = None
-    file: File | None = None
+    path: bytes
+    body: bytes
+    content_type: bytes = b"application/json"
     whole: bool = False
 
 
@@ -109,7 +107,7 @@ def _chat(call: Call) -> Request:
     }
     if call.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return Request("/v1/chat/completions", body)
+    return Request(b"/v1/chat/completions", _encode(body))
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
@@ -135,7 +133,8 @@ def _transcription(call: Call) -> Request:
         form["language"] = language.split("-")[0]
     if call.stream:
         form |= {"stream": "true", "stream_include_usage": "true"}
-    return Request("/v1/audio/transcriptions", form=form, file=_file(audio))
+    body, content_type = _multipart(form, _file(audio))
+    return Request(b"/v1/audio/transcriptions", body, content_type)
 
 
 def _recording(call: Call) -> Attachment | None:
@@ -154,10 +153,21 @@ def _file(attachment: Attachment) -> File:
     return File(f"recording.{media_type.partition('/')[2].removeprefix('x-')}", data, media_type)
 
 
+def _multipart(form: Mapping[str, str], file: File) -> tuple[bytes, bytes]:
+    """A multipart/form-data body (RFC 7578) and its content type."""
+    boundary = uuid.uuid4().hex
+    parts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in form.items()]
+    head = f'name="file"; filename="{file.name}"\r\nContent-Type: {file.media_type}\r\n\r\n'
+    parts.append(head.encode() + file.data)
+    begin = f"--{boundary}\r\nContent-Disposition: form-data; ".encode()
+    body = b"".join(begin + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={boundary}".encode()
+
+
 def _speech(call: Call) -> Request:
     voice = call.ask.context.get("voice", DEFAULT_VOICE)
     body = {"model": call.model.served_name, "input": call.ask.query, "voice": voice, "response_format": "wav"}
-    return Request("/v1/audio/speech", body, whole=True)
+    return Request(b"/v1/audio/speech", _encode(body), whole=True)
 
 
 def _decoded(body: bytes, kind: type[_T]) -> _T:

@@ -1,0 +1,164 @@
+"""A client's request passed on, and its answer passed back, byte for byte."""
+
+import re
+from collections.abc import Sequence
+from time import monotonic
+
+import msgspec
+from msgspec import Struct
+
+from smart_router.decide import content, sse
+from smart_router.errors import BackendBroke
+from smart_router.types import Usage
+from smart_router.upstream.response import Header, Response
+
+MOST_HELD_BYTES = 1024 * 1024  # of an answer, while it is not known to be one
+TAIL_BYTES = 4096  # of a stream, where its token counts stand
+
+# Between us and the server alone (RFC 9110, section 7.6.1), or said by us.
+_NOT_PASSED = frozenset({
+    b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"trailer", b"transfer-encoding",
+    b"upgrade", b"server", b"date", b"set-cookie", b"x-session-id", b"x-request-id", b"server-timing",
+})  # fmt: skip
+
+
+class PassedBack:
+    """
+    An answer on its way to the client. `begin` holds it back until it is known to be one: JSON until it is whole and
+    can be read, events until the first content. The rest goes through as it comes.
+    """
+
+    def __init__(self, response: Response, between_s: float) -> None:
+        self._response = response
+        self._between_s = between_s
+        self._until = 0.0
+        self._held: list[bytes] = []
+        self._tail = b""
+        self.status = response.status
+        self.headers: Sequence[Header] = [
+            (name, value)
+            for name, value in response.headers
+            if name not in _NOT_PASSED and not name.startswith(b"x-route-")
+        ]
+        media_type = (response.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+        self.events = media_type == b"text/event-stream"
+        self._json = media_type == b"application/json"
+        self.usage = Usage()
+        self.response_id: str | None = None
+
+    async def begin(self, until: float) -> None:
+        """
+        Raises:
+            BackendBroke, BackendTimeout: it is no answer; nothing of it has been passed on.
+        """
+        if self.status >= 300:
+            return
+        if self.events:
+            await self._hold_events(until)
+        elif self._json:
+            await self._hold_whole(until)
+        self._until = monotonic() + self._between_s
+
+    async def chunk(self) -> bytes:
+        if self._held:
+            data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+            self._held = []
+        else:
+            data = await self._response.chunk(max(0.0, self._until - monotonic()))
+        if not self.events:
+            self._until = monotonic() + self._between_s
+        elif data:
+            self._tail = (self._tail + data)[-TAIL_BYTES:]
+            if not _only_comments(data):  # a server that merely says that it lives does not answer
+                self._until = monotonic() + self._between_s
+        if self.events and self.complete:
+            self.usage = _usage_in(self._tail)
+        return data
+
+    @property
+    def complete(self) -> bool:
+        return self._response.ended and not self._response.waiting and not self._held
+
+    def close(self) -> None:
+        self._response.close()
+
+    async def _hold_events(self, until: float) -> None:
+        parser, size = sse.Parser(), 0
+        while size < MOST_HELD_BYTES:
+            data = await self._response.chunk(max(0.0, until - monotonic()))
+            if not data:
+                if not self._held:
+                    raise BackendBroke("the model server's answer ended without content")
+                return
+            self._held.append(data)
+            size += len(data)
+            try:
+                if self._content_began(parser.feed(data)):
+                    return
+            except ValueError:  # not what a parser expects, but perhaps what the client does
+                return
+
+    def _content_began(self, events: Sequence[sse.Event]) -> bool:
+        for event in events:
+            seen = content.look_at(event)
+            self.response_id = self.response_id or seen.response_id
+            if seen.kind == "error" and (seen.status is None or seen.status >= 500):
+                raise BackendBroke("the model server reported an error")
+            if seen.kind != "preamble":
+                return True
+        return False
+
+    async def _hold_whole(self, until: float) -> None:
+        size = 0
+        while data := await self._response.chunk(max(0.0, until - monotonic())):
+            self._held.append(data)
+            size += len(data)
+            if size > MOST_HELD_BYTES:
+                return
+        self._read(b"".join(self._held))
+
+    def _read(self, body: bytes) -> None:
+        try:
+            answer = _answer.decode(body)
+        except msgspec.ValidationError:
+            return  # JSON of another form than known here: the client's to read
+        except (ValueError, RecursionError) as exc:
+            raise BackendBroke("the model server's answer cannot be read") from exc
+        self.usage = answer.usage.counted() if answer.usage else Usage()
+        self.response_id = answer.id if answer.object == "response" else None
+
+
+class _Usage(Struct):
+    """Chat completions count prompt and completion tokens, responses and messages input and output tokens."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+    def counted(self) -> Usage:
+        sent, said = self.prompt_tokens or self.input_tokens, self.completion_tokens or self.output_tokens
+        return Usage(max(0, sent or 0), max(0, said or 0))
+
+
+class _Whole(Struct):
+    usage: _Usage | None = None
+    id: str | None = None
+    object: str | None = None
+
+
+_answer = msgspec.json.Decoder(_Whole)
+_SENT = re.compile(rb'"(?:prompt|input)_tokens"\s*:\s*(\d{1,12})')
+_SAID = re.compile(rb'"(?:completion|output)_tokens"\s*:\s*(\d{1,12})')
+
+
+def _usage_in(tail: bytes) -> Usage:
+    """The last counts that a stream gave. In a text they would be escaped, so no text is taken for them."""
+    if b'_tokens"' not in tail:
+        return Usage()
+    sent, said = _SENT.findall(tail), _SAID.findall(tail)
+    return Usage(int(sent[-1]) if sent else 0, int(said[-1]) if said else 0)
+
+
+def _only_comments(data: bytes) -> bool:
+    return data.startswith((b":", b"\n", b"\r")) and all(line[:1] in (b":", b"") for line in data.splitlines())
