@@ -1,8 +1,8 @@
 """The nouns that cross module borders. Frozen: whoever holds one may keep it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 Modality = Literal["text", "image", "audio", "video"]
 MediaKind = Literal["image", "audio", "video"]
@@ -10,11 +10,13 @@ Api = Literal["chat", "transcriptions", "speech"]
 Reason = Literal["explicit", "modality", "session", "classified", "switched", "fallback", "degraded"]
 RoutingMode = Literal["realtime", "standard"]
 
+Keeps = Literal["session", "peek", "nothing"]  # "peek": a session is looked at, but not counted, prolonged or moved
+
+NOTHING: frozenset[Any] = frozenset()
 MEDIA_KINDS: tuple[MediaKind, ...] = ("image", "audio", "video")
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """A file that came with a query: either a *url* or base64 *data*, never both."""
 
     type: MediaKind
@@ -30,40 +32,47 @@ class Attachment:
         return f"data:{self.media_type};base64,{self.data}"
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One validated `/route` or `/classify` request."""
+class Ask(Struct, frozen=True):
+    """One validated request: what there is to decide on, and how to answer."""
 
     request_id: str
     caller: str  # whose session it is; a digest, never a key
     query: str
     session_id: str
     modality: Modality | None = None
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: dict[str, Any] = {}
     attachments: tuple[Attachment, ...] = ()
     max_tokens: int = 100
     temperature: float = 0.7
     use_case: str | None = None
     stream: bool = False
     remember: bool = True
+    # Of a request that is passed on as it came:
+    model: str | None = None  # an explicit choice, by id
+    media: frozenset[MediaKind] = NOTHING  # what its last turn brings
+    carried: frozenset[MediaKind] = NOTHING  # what its earlier turns brought, and the model will see again
+    needs: frozenset[str] = NOTHING  # what the model must be able to do: one of these capabilities or APIs
+    usual: str | None = None  # then: the use case meant, if there is one of that name
+    keeps: Keeps = "session"
+    held_at: str | None = None  # the one replica that can answer
+    path: str = "/route"  # of ours, for the log
 
     @property
     def attached(self) -> frozenset[MediaKind]:
-        return frozenset(attachment.type for attachment in self.attachments)
+        """What comes with this turn."""
+        return frozenset(attachment.type for attachment in self.attachments) if self.attachments else self.media
 
 
-@dataclass(frozen=True, slots=True)
-class Because:
+class Because(Struct, frozen=True):
     """What a decision rested on, for people who ask why."""
 
     hint: tuple[MediaKind, ...] = ()
-    cues: Mapping[str, float] = field(default_factory=dict)  # use case -> probability by the lexical guard
+    cues: dict[str, float] = {}  # use case -> probability by the lexical guard
     session: str | None = None  # the session's standing use case
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """Which use case a turn belongs to, how sure that is (probability, 0..1) and why."""
 
     use_case: str
@@ -71,12 +80,11 @@ class Decision:
     reason: Reason
     bypass: bool = False
     context_changed: bool = False
-    scores: Mapping[str, float] = field(default_factory=dict)
-    because: Because = field(default_factory=Because)
+    scores: dict[str, float] = {}
+    because: Because = Because()
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(Struct, frozen=True):
     """Where a session last went within one backend group: its KV cache is warm there."""
 
     use_case: str
@@ -85,14 +93,13 @@ class Lane:
     confidence: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """What is remembered of a session, apart from its conversation."""
 
     owner: str
     turn: int  # counts the changes of the pin; a commit that read an older one does not overwrite it
     group: str  # the current lane's backend group
-    lanes: Mapping[str, Lane]
+    lanes: dict[str, Lane]
     count: int
     created: float  # seconds since the epoch
     accessed: float
@@ -102,8 +109,7 @@ class Session:
         return self.lanes[self.group]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One side's turn of a remembered conversation."""
 
     role: Literal["user", "assistant"]
@@ -111,8 +117,7 @@ class Message:
     attachments: tuple[Attachment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens of one exchange, as the upstream counted them."""
 
     prompt_tokens: int = 0

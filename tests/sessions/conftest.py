@@ -1,7 +1,9 @@
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 import pytest_asyncio
+import uvloop
 from redis.asyncio import Redis
 
 from smart_router.sessions import KINDS
@@ -12,7 +14,14 @@ from tests.fakes import Clock
 
 from .worlds import LIMITS, World, an_owner
 
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+IN_EVERY_LOOP = ("test_batching.py", "test_address.py")  # their transports differ
+
 PATIENT_MS = 5000  # where no deadline is tested, a slow machine must not make a difference
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return LOOPS if item.path.name in IN_EVERY_LOOP else {"asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture

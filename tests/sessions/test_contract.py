@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
-from smart_router.sessions.base import Begun, Key, Limits, SessionStore
+from smart_router.sessions.base import Begun, Held, Key, Limits, SessionStore
 from smart_router.types import Attachment, Lane, Message
 from tests.fakes import a_lane, an_image
 
@@ -38,7 +39,21 @@ async def test_the_first_commit_makes_the_session(store: SessionStore, key: Key)
 async def test_what_was_committed_is_found_again(store: SessionStore, key: Key) -> None:
     made = await store.commit(key, a_pin())
     assert await store.get(key) == made
-    assert await store.begin(key, history=False) == Begun(made)
+    found = (await store.begin(key, history=False)).session
+    assert found is not None
+    assert replace(found, count=1, accessed=made.accessed) == made
+
+
+async def test_begin_counts_the_turn_of_a_known_session(world: World, key: Key) -> None:
+    made = await world.store.commit(key, a_pin())
+    if world.clock is not None:
+        world.clock.pass_(1.0)
+    begun = await world.store.begin(key, history=False)
+    assert begun.session is not None
+    assert begun.session.count == 2
+    assert begun.session.created == made.created
+    assert begun.session.accessed > made.accessed
+    assert await world.store.get(key) == begun.session
 
 
 async def test_a_lane_is_kept_with_all_that_it_says(store: SessionStore, key: Key) -> None:
@@ -46,16 +61,21 @@ async def test_a_lane_is_kept_with_all_that_it_says(store: SessionStore, key: Ke
     assert (await store.commit(key, a_pin(lane=lane))).lane == lane
 
 
-async def test_the_same_choice_again_counts_and_changes_no_turn(store: SessionStore, key: Key) -> None:
+async def test_the_same_choice_again_changes_no_turn(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
-    again = await store.commit(key, a_pin(turn=1))
-    assert (again.turn, again.count) == (1, 2)
+    assert (await store.commit(key, a_pin(turn=1))).turn == 1
+
+
+async def test_a_commit_does_not_count_what_begin_has_counted(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.begin(key, history=False)
+    assert (await store.commit(key, a_pin("stt", turn=1))).count == 2
 
 
 async def test_another_choice_raises_the_turn(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin("agent"))
     moved = await store.commit(key, a_pin("stt", turn=1))
-    assert (moved.turn, moved.count, moved.lane.use_case) == (2, 2, "stt")
+    assert (moved.turn, moved.lane.use_case) == (2, "stt")
 
 
 @pytest.mark.parametrize(
@@ -91,11 +111,11 @@ async def test_a_lane_of_another_group_is_kept_beside_the_new_one(store: Session
 # races
 
 
-async def test_a_commit_with_an_old_turn_keeps_the_standing_pin_but_counts(store: SessionStore, key: Key) -> None:
+async def test_a_commit_with_an_old_turn_keeps_the_standing_pin(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin("agent"))
     await store.commit(key, a_pin("stt", turn=1))
     late = await store.commit(key, a_pin("video", turn=1, group="gpu1"))
-    assert (late.turn, late.count, late.group) == (2, 3, "gpu0")
+    assert (late.turn, late.group) == (2, "gpu0")
     assert late.lanes == {"gpu0": a_lane("stt")}
 
 
@@ -113,6 +133,8 @@ async def test_a_commit_after_the_session_was_lost_pins_anew(store: SessionStore
 
 async def test_a_hundred_racing_first_turns_agree(store: SessionStore, key: Key) -> None:
     pins = [a_pin(lane=a_lane(replica=f"http://replica-{i}:8000")) for i in range(100)]
+    begun = await asyncio.gather(*(store.begin(key, history=False) for _ in pins))
+    assert begun == [Begun()] * 100
     found = await asyncio.gather(*(store.commit(key, pin) for pin in pins))
     assert len({session.lane for session in found}) == 1
     assert {session.turn for session in found} == {1}
@@ -137,48 +159,48 @@ async def test_a_call_that_is_cancelled_leaves_the_others_their_own_answers(stor
 
 async def test_what_was_said_is_remembered_in_order(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
-    await store.remember(key, an_exchange(1))
-    await store.remember(key, an_exchange(2))
+    store.remember(key, an_exchange(1))
+    store.remember(key, an_exchange(2))
     assert await history_of(store, key) == (*an_exchange(1), *an_exchange(2))
 
 
 async def test_the_conversation_comes_only_when_wanted(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
-    await store.remember(key, an_exchange())
+    store.remember(key, an_exchange())
     assert (await store.begin(key, history=False)).history == ()
 
 
 async def test_the_oldest_exchanges_make_room_for_the_latest_turns(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
     for number in range(1, LIMITS.memory_turns + 3):
-        await store.remember(key, an_exchange(number))
+        store.remember(key, an_exchange(number))
     assert texts(await history_of(store, key)) == ["q3", "a3", "q4", "a4", "q5", "a5"]
 
 
 async def test_the_oldest_messages_make_room_for_the_latest_bytes(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
     long = "x" * (LIMITS.memory_bytes // 3)
-    await store.remember(key, an_exchange(1, question=long, answer=long))
-    await store.remember(key, an_exchange(2, question="short", answer=long))
+    store.remember(key, an_exchange(1, question=long, answer=long))
+    store.remember(key, an_exchange(2, question="short", answer=long))
     found = texts(await history_of(store, key))
     assert found == [long, "short", long]
 
 
 async def test_a_message_longer_than_all_the_room_leaves_nothing(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
-    await store.remember(key, an_exchange(answer="x" * (LIMITS.memory_bytes + 1)))
+    store.remember(key, an_exchange(answer="x" * (LIMITS.memory_bytes + 1)))
     assert await history_of(store, key) == ()
 
 
 async def test_bytes_are_counted_and_not_characters(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
-    await store.remember(key, an_exchange(answer="த" * (LIMITS.memory_bytes // 2)))
+    store.remember(key, an_exchange(answer="த" * (LIMITS.memory_bytes // 2)))
     assert await history_of(store, key) == ()
 
 
 async def test_attachments_count_among_the_bytes(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
-    await store.remember(key, [Message("user", "look", (an_image("A" * LIMITS.memory_bytes),))])
+    store.remember(key, [Message("user", "look", (an_image("A" * LIMITS.memory_bytes),))])
     assert await history_of(store, key) == ()
 
 
@@ -186,7 +208,7 @@ async def test_attachments_are_remembered(store: SessionStore, key: Key) -> None
     await store.commit(key, a_pin())
     link = Attachment("video", url="https://example.org/v?a=1&b=%20", media_type="video/mp4")
     said = [Message("user", "compare", (an_image(), link)), Message("assistant", "done")]
-    await store.remember(key, said)
+    store.remember(key, said)
     assert await history_of(store, key) == tuple(said)
 
 
@@ -196,12 +218,12 @@ async def test_attachments_are_remembered(store: SessionStore, key: Key) -> None
 )
 async def test_any_text_comes_back_as_it_was_said(store: SessionStore, key: Key, text: str) -> None:
     await store.commit(key, a_pin())
-    await store.remember(key, [Message("user", text)])
+    store.remember(key, [Message("user", text)])
     assert texts(await history_of(store, key)) == [text]
 
 
 async def test_nothing_is_remembered_of_an_unknown_session(store: SessionStore, key: Key) -> None:
-    await store.remember(key, an_exchange())
+    store.remember(key, an_exchange())
     assert await store.begin(key, history=True) == Begun()
     await store.commit(key, a_pin())
     assert await history_of(store, key) == ()
@@ -209,9 +231,9 @@ async def test_nothing_is_remembered_of_an_unknown_session(store: SessionStore, 
 
 async def test_nothing_is_remembered_after_the_end(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
-    await store.remember(key, an_exchange(1))
+    store.remember(key, an_exchange(1))
     await store.end(key)
-    await store.remember(key, an_exchange(2))
+    store.remember(key, an_exchange(2))
     await store.commit(key, a_pin())
     assert await history_of(store, key) == ()
 
@@ -219,13 +241,13 @@ async def test_nothing_is_remembered_after_the_end(store: SessionStore, key: Key
 async def test_no_turns_remember_nothing(world: World, key: Key) -> None:
     store = world.opened(Limits(memory_turns=0))
     await store.commit(key, a_pin())
-    await store.remember(key, an_exchange())
+    store.remember(key, an_exchange())
     assert await history_of(store, key) == ()
 
 
 async def test_remembering_nothing_is_fine(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
-    await store.remember(key, [])
+    store.remember(key, [])
     assert await history_of(store, key) == ()
 
 
@@ -234,7 +256,7 @@ async def test_remembering_nothing_is_fine(store: SessionStore, key: Key) -> Non
 
 async def test_end_forgets_the_session_and_says_so(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin())
-    await store.remember(key, an_exchange())
+    store.remember(key, an_exchange())
     assert await store.end(key) is True
     assert await store.begin(key, history=True) == Begun()
 
@@ -249,17 +271,61 @@ async def test_an_unknown_session_cannot_be_ended(store: SessionStore, key: Key)
     assert await store.end(key) is False
 
 
+# where stored responses live
+
+
+async def test_a_response_is_found_where_it_is_held(store: SessionStore, key: Key) -> None:
+    held = Held("s1", "org/model:7b", "http://[::1]:8000/über")
+    store.hold(key, held)
+    assert await store.held(key) == held
+
+
+async def test_an_unknown_response_is_not_held(store: SessionStore, key: Key) -> None:
+    assert await store.held(key) is None
+
+
+async def test_what_is_held_last_stands(store: SessionStore, key: Key) -> None:
+    for replica in "ab":
+        store.hold(key, Held("s1", "m", replica))
+    assert await store.held(key) == Held("s1", "m", "b")
+
+
+async def test_a_response_is_its_owners_alone(store: SessionStore, key: Key) -> None:
+    store.hold(key, Held("s1", "m", "a"))
+    assert await store.held(Key(an_owner(), key.id)) is None
+
+
+async def test_a_session_and_a_response_of_one_name_are_two_things(store: SessionStore, key: Key) -> None:
+    store.hold(key, Held("s1", "m", "a"))
+    assert await store.begin(key, history=True) == Begun()
+    await store.commit(key, a_pin())
+    await store.end(key)
+    assert await store.held(key) == Held("s1", "m", "a")
+
+
+async def test_a_response_is_held_for_the_ttl(world: World, key: Key) -> None:
+    world.store.hold(key, Held("s1", "m", "a"))
+    if world.clock is not None:
+        world.clock.pass_(LIMITS.ttl_s - 1)
+        assert await world.store.held(key) is not None
+        world.clock.pass_(1)
+        assert await world.store.held(key) is None
+    if world.redis is not None:
+        assert await world.store.held(key) is not None  # and so Redis has it
+        assert 0 < await world.redis.ttl(f"sr:{{{key.owner}}}:r:{key.id}") <= LIMITS.ttl_s
+
+
 # whose session it is
 
 
 async def test_another_owners_session_of_that_name_is_another_session(store: SessionStore, key: Key) -> None:
     other = Key(an_owner(), key.id)
     await store.commit(key, a_pin("agent"))
-    await store.remember(key, an_exchange())
+    store.remember(key, an_exchange())
     assert await store.begin(other, history=True) == Begun()
     assert await store.end(other) is False
     await store.commit(other, a_pin("stt"))
-    await store.remember(other, an_exchange(9))
+    store.remember(other, an_exchange(9))
     found = await store.begin(key, history=True)
     assert found.session is not None
     assert found.session.lane.use_case == "agent"
@@ -269,7 +335,7 @@ async def test_another_owners_session_of_that_name_is_another_session(store: Ses
 @pytest.mark.parametrize("other", ["s12", "s", "S1", "s1:h", "h:s1", "s1*"])
 async def test_a_similar_name_is_another_session(store: SessionStore, key: Key, other: str) -> None:
     await store.commit(key, a_pin("agent"))
-    await store.remember(key, an_exchange())
+    store.remember(key, an_exchange())
     similar = Key(key.owner, other)
     assert await store.begin(similar, history=True) == Begun()
     await store.commit(similar, a_pin("stt"))
@@ -304,7 +370,7 @@ async def test_commit_prolongs(world: World, key: Key) -> None:
 async def test_remember_prolongs(world: World, key: Key) -> None:
     await world.store.commit(key, a_pin())
     await world.spend(key, 40)
-    await world.store.remember(key, an_exchange())
+    world.store.remember(key, an_exchange())
     assert await world.left_s(key) == pytest.approx(LIMITS.ttl_s, abs=5)
 
 
@@ -319,7 +385,7 @@ async def test_a_session_and_its_conversation_end_together(world: World, key: Ke
     if world.clock is None:
         pytest.skip("Redis expires keys itself: test_redis.py looks at their TTLs")
     await world.store.commit(key, a_pin())
-    await world.store.remember(key, an_exchange())
+    world.store.remember(key, an_exchange())
     world.clock.pass_(LIMITS.ttl_s)
     assert await world.store.begin(key, history=True) == Begun()
     assert await world.store.end(key) is False
@@ -329,7 +395,7 @@ async def test_a_session_and_its_conversation_end_together(world: World, key: Ke
 
 async def test_begin_keeps_the_conversation_as_long_as_the_session(world: World, key: Key) -> None:
     await world.store.commit(key, a_pin())
-    await world.store.remember(key, an_exchange())
+    world.store.remember(key, an_exchange())
     await world.spend(key, 40)
     await world.store.begin(key, history=False)
     await world.spend(key, 40)

@@ -1,6 +1,6 @@
 """What only the embedded store promises: its bound."""
 
-from smart_router.sessions.base import Key, Limits
+from smart_router.sessions.base import Held, Key, Limits
 from smart_router.sessions.memory import EmbeddedStore
 from tests.fakes import Clock
 
@@ -53,7 +53,7 @@ async def test_large_conversations_make_room_for_later_ones() -> None:
     store = EmbeddedStore(Limits(total_bytes=3000))
     for number in range(4):
         await store.commit(key(number), a_pin())
-        await store.remember(key(number), an_exchange(answer="x" * 1000))
+        store.remember(key(number), an_exchange(answer="x" * 1000))
     assert [await store.get(key(number)) is not None for number in range(4)] == [False, False, True, True]
 
 
@@ -61,7 +61,14 @@ async def test_room_is_given_back_by_sessions_that_end() -> None:
     store = EmbeddedStore(Limits(total_bytes=3000))
     for number in range(10):
         await store.commit(key(number), a_pin())
-        await store.remember(key(number), an_exchange(answer="x" * 1000))
+        store.remember(key(number), an_exchange(answer="x" * 1000))
         if number > 0:
             await store.end(key(number))
     assert await store.get(key(0)) is not None
+
+
+async def test_the_oldest_held_responses_make_room() -> None:
+    store = EmbeddedStore(Limits(sessions=2))
+    for number in (0, 1, 0, 2):
+        store.hold(key(number), Held("s1", "m", "a"))
+    assert [await store.held(key(number)) is not None for number in range(3)] == [True, False, True]

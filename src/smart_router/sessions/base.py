@@ -1,44 +1,47 @@
 """What every session store promises; `tests/sessions/test_contract.py` holds each kind to it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
+from smart_router.errors import StoreUnavailable
 from smart_router.types import Lane, Message, Session
 
+OnTrouble = Callable[[StoreUnavailable], None]
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A session belongs to the caller that made it: two callers' `s1` are two sessions."""
+
+class Key(msgspec.Struct, frozen=True, gc=False):
+    """
+    A session, or a stored response, belongs to the caller that made it: two callers' `s1` are two sessions. Sessions
+    and responses do not share names either.
+    """
 
     owner: str
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """Bounds of what a store keeps."""
 
     ttl_s: int = 1800  # since the last turn
     memory_turns: int = 10  # exchanges of a conversation
     memory_bytes: int = 262_144  # of a conversation
-    sessions: int = 50_000  # embedded store only
+    sessions: int = 50_000  # and as many held responses; embedded store only
     total_bytes: int = 268_435_456  # of all conversations, embedded store only
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """What a turn finds: the session as it stands, None for a new one, and its conversation, oldest first."""
+class Begun(msgspec.Struct, frozen=True):
+    """What a turn finds: the session, this turn counted, None for a new one; its conversation, oldest first."""
 
     session: Session | None = None
     history: tuple[Message, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(msgspec.Struct, frozen=True):
     """
     The choice to commit: *lane* in *group*. *turn* is the session's turn when this exchange began (0: there was none);
-    if another exchange changed the pin since, that one stands and only the count goes on.
+    if another exchange changed the pin since, that one stands.
     """
 
     group: str
@@ -46,15 +49,27 @@ class Pin:
     turn: int
 
 
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """Where a stored response lives."""
+
+    session_id: str
+    model: str
+    replica: str
+
+
 class SessionStore(Protocol):
     """
     Every call is one round trip at most. A session lives for the TTL after its last `begin`, `commit` or `remember`.
 
-    Raises, from every call:
+    A turn is counted once: by `begin` if it finds the session, else by `commit`. Where session, lane and place are
+    unchanged, nothing is left to commit.
+
+    Raises, from every call that is awaited:
         StoreUnavailable: no answer in time. The caller goes on without the store.
     """
 
     kind: str
+    on_trouble: OnTrouble  # hears why a `remember` or a `hold` failed; must not raise
 
     async def start(self) -> None: ...
 
@@ -64,19 +79,35 @@ class SessionStore(Protocol):
         """Return when the store answers."""
 
     async def begin(self, key: Key, *, history: bool) -> Begun:
-        """The session and, if wanted, its conversation. Starts nothing: an unknown session stays unknown."""
+        """
+        Count the turn of a known session; return the session and, if wanted, its conversation. Starts nothing: an
+        unknown session stays unknown.
+        """
 
     async def commit(self, key: Key, pin: Pin) -> Session:
         """
-        Count the exchange and, unless it lost a race, set the pin. Returns the session as it stands afterwards; of
-        first turns that race, all get the same lane back.
+        Set the pin, unless it lost a race; count the exchange if `begin` had nothing to count. Returns the session as
+        it stands afterwards; of first turns that race, all get the same lane back.
         """
 
-    async def remember(self, key: Key, messages: Sequence[Message]) -> None:
-        """Append to the conversation of a session that still exists; the oldest messages make room."""
+    def remember(self, key: Key, messages: Sequence[Message]) -> None:
+        """
+        Append to the conversation of a session that still exists; the oldest messages make room. On return they are on
+        their way: a later `begin` of this process finds them, that of another one if theirs is the longer way.
+        """
 
     async def get(self, key: Key) -> Session | None:
-        """The session as it stands, without prolonging it."""
+        """The session as it stands, neither counted nor prolonged."""
 
     async def end(self, key: Key) -> bool:
         """Forget the session and its conversation; False if there was none."""
+
+    def hold(self, key: Key, held: Held) -> None:
+        """Keep for the TTL where response *key* lives; found from when on, see `remember`."""
+
+    async def held(self, key: Key) -> Held | None:
+        """Where response *key* lives, None if that is not known (any more)."""
+
+
+def nobody_hears(trouble: StoreUnavailable) -> None:
+    """The `on_trouble` of a store that was given none."""

@@ -1,17 +1,37 @@
--- What a turn finds: the session, prolonged, and its conversation.
+-- What a turn finds: the session, prolonged and with this turn counted, and its conversation.
 -- KEYS: session, history   ARGV: format, ttl_s, 1 if the conversation is wanted
 -- Returns {fields and values, messages}; the first is empty for a session that is unknown or unreadable.
 local session, history = KEYS[1], KEYS[2]
 local format, ttl, wanted = unpack(ARGV)
-if redis.call('TYPE', session).ok ~= 'hash' or redis.call('HGET', session, 'v') ~= format then
-  return {{}, {}}
+
+local found = redis.pcall('HGETALL', session)
+if found.err then
+  return string.find(found.err, 'WRONGTYPE') and {{}, {}} or found
 end
-redis.call('EXPIRE', session, ttl)
-local messages = {}
-if redis.call('TYPE', history).ok == 'list' then
-  redis.call('EXPIRE', history, ttl)
-  if wanted == '1' then
-    messages = redis.call('LRANGE', history, 0, -1)
+local readable, count, accessed = false, nil, nil  -- the latter two are places in `found`
+for i = 1, #found, 2 do
+  local name = found[i]
+  if name == 'v' then
+    readable = found[i + 1] == format
+  elseif name == 'count' then
+    count = i + 1
+  elseif name == 'accessed' then
+    accessed = i + 1
   end
 end
-return {redis.call('HGETALL', session), messages}
+if not (readable and count and accessed and #found[count] < 16 and string.match(found[count], '^%d+$')) then
+  return {{}, {}}
+end
+
+local time = redis.call('TIME')
+found[count] = string.format('%d', found[count] + 1)
+found[accessed] = time[1] .. '.' .. string.format('%06d', time[2])
+redis.call('EXPIRE', session, ttl)  -- before HSET: a full Redis refuses only the first write of a script
+redis.call('HSET', session, 'count', found[count], 'accessed', found[accessed])
+
+-- A conversation lives as long as its session, also when it is not wanted.
+if redis.call('EXPIRE', history, ttl) == 0 or wanted ~= '1' then
+  return {found, {}}
+end
+local messages = redis.pcall('LRANGE', history, 0, -1)
+return {found, messages.err and {} or messages}

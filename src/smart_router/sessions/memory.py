@@ -3,10 +3,12 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from smart_router.decide.memory import size
-from smart_router.sessions.base import Begun, Key, Limits, Pin
+from smart_router.sessions.base import Begun, Held, Key, Limits, OnTrouble, Pin, nobody_hears
 from smart_router.types import Lane, Message, Session
 
 
@@ -28,18 +30,22 @@ class EmbeddedStore:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        on_trouble: OnTrouble = nobody_hears,
     ) -> None:
+        self.on_trouble = on_trouble  # never called: there is no trouble here
         self._limits = limits
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()  # the next to expire first
         self._bytes = 0  # of all conversations
+        self._held: OrderedDict[Key, tuple[Held, float]] = OrderedDict()  # and when it expires, the next first
 
     async def start(self) -> None:
         """Nothing to connect to."""
 
     async def close(self) -> None:
         self._entries.clear()
+        self._held.clear()
         self._bytes = 0
 
     async def ping(self) -> None:
@@ -49,6 +55,7 @@ class EmbeddedStore:
         entry = self._live(key)
         if entry is None:
             return Begun()
+        entry.session = _counted(entry.session, self._wall_clock())
         self._prolong(key, entry)
         return Begun(entry.session, tuple(entry.history) if history else ())
 
@@ -62,9 +69,9 @@ class EmbeddedStore:
         self._make_room()
         return entry.session
 
-    async def remember(self, key: Key, messages: Sequence[Message]) -> None:
+    def remember(self, key: Key, messages: Sequence[Message]) -> None:
         entry = self._live(key)
-        if entry is None:
+        if entry is None or not messages:
             return
         before = _bytes(entry.history)
         entry.history = _bounded([*entry.history, *messages], self._limits)
@@ -81,6 +88,18 @@ class EmbeddedStore:
             return False
         self._forget(key)
         return True
+
+    def hold(self, key: Key, held: Held) -> None:
+        self._drop_expired_held()
+        self._held[key] = held, self._monotonic() + self._limits.ttl_s
+        self._held.move_to_end(key)
+        if len(self._held) > self._limits.sessions:
+            self._held.popitem(last=False)
+
+    async def held(self, key: Key) -> Held | None:
+        self._drop_expired_held()
+        found = self._held.get(key)
+        return found[0] if found else None
 
     def _live(self, key: Key) -> _Entry | None:
         self._drop_expired()
@@ -105,18 +124,28 @@ class EmbeddedStore:
         while self._entries and next(iter(self._entries.values())).expires <= now:
             self._forget(next(iter(self._entries)))
 
+    def _drop_expired_held(self) -> None:
+        now = self._monotonic()
+        while self._held and next(iter(self._held.values()))[1] <= now:
+            self._held.popitem(last=False)
+
 
 def _first(owner: str, pin: Pin, now: float) -> Session:
     return Session(owner, turn=1, group=pin.group, lanes={pin.group: pin.lane}, count=1, created=now, accessed=now)
 
 
 def _next(session: Session, pin: Pin, now: float) -> Session:
-    counted = replace(session, count=session.count + 1, accessed=now)
+    """A pin of turn 0 comes from an exchange that found no session, so that `begin` had nothing to count."""
+    found = _counted(session, now) if pin.turn == 0 else replace(session, accessed=now)
     if pin.turn != session.turn:
-        return counted
+        return found
     changes = pin.group != session.group or not _same_place(session.lane, pin.lane)
     lanes = {**session.lanes, pin.group: pin.lane}
-    return replace(counted, turn=session.turn + changes, group=pin.group, lanes=lanes)
+    return replace(found, turn=session.turn + changes, group=pin.group, lanes=lanes)
+
+
+def _counted(session: Session, now: float) -> Session:
+    return replace(session, count=session.count + 1, accessed=now)
 
 
 def _same_place(a: Lane, b: Lane) -> bool:

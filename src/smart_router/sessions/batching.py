@@ -1,0 +1,263 @@
+"""
+One connection to Redis for a whole process. Commands of one tick of the event loop leave in one write; replies come in
+the order of the commands. What an error means:
+
+    an error reply             its call fails, the connection stays
+      NOSCRIPT                 the script is sent once more, in full; the caller does not see it
+      READONLY                 the connection is dropped: a new one may find the master
+    no reply in time, a lost   all outstanding calls fail: later replies could not be told apart. The next call connects
+      connection, nonsense     anew, at most once in PAUSE_S; in between calls fail at once
+"""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+import msgspec
+from hiredis import ReplyError, pack_command
+
+from smart_router.errors import StoreUnavailable
+from smart_router.sessions.address import Address
+from smart_router.sessions.link import Call, Link, OnError, Part
+
+CONNECT_S = 1.0  # for one attempt; a call waits for it no longer than for a reply
+PAUSE_S = 0.1  # at least, from the beginning of an attempt to that of the next
+GRACE_S = 0.005  # the next reply must have come by then, when the loop was late itself
+MOST_OUTSTANDING = 10_000  # calls
+
+
+class WrongType(StoreUnavailable):
+    """The key holds something of another type."""
+
+
+class Script(msgspec.Struct, frozen=True):
+    """Lua that Redis knows by its *sha*."""
+
+    text: str
+    sha: str
+
+    @classmethod
+    def of(cls, text: str) -> "Script":
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+class BatchedConnection:
+    """
+    Connects when it is first called, and again whenever it must. *timeout_s* is what a reply may take, and what a call
+    waits for a connection. To be used from one event loop at a time: `close` in the one, then `open` in the next.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        scripts: Iterable[Script] = (),
+        *,
+        timeout_s: float = 0.05,
+        most_outstanding: int = MOST_OUTSTANDING,
+    ) -> None:
+        self._address = address
+        self._scripts = {script.sha: script for script in scripts}
+        self._timeout_s = timeout_s
+        self._most_outstanding = most_outstanding
+        self._loop: asyncio.AbstractEventLoop
+        self._link: Link | None = None  # one that is ready
+        self._attempt: asyncio.Task[None] | None = None
+        self._attempted = float("-inf")  # when the last attempt began
+        self._trouble: str = "not connected yet"
+        self._closed = False
+        self._flush_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._forget_calls()
+
+    async def open(self) -> None:
+        """
+        Connect now, within CONNECT_S.
+
+        Raises:
+            StoreUnavailable: it did not work; calls will try again.
+        """
+        self._closed = False
+        if self._link is None and self._attempt is None:
+            self._begin_attempt()
+        if self._attempt is not None:
+            await asyncio.wait({self._attempt})
+        if self._link is None:
+            raise StoreUnavailable(self._trouble)
+
+    async def close(self) -> None:
+        """Give what is outstanding its time, then disconnect. Later calls fail until `open`."""
+        if self._calls:
+            with suppress(StoreUnavailable):
+                await self.call("PING")  # answered after all the others
+        self._closed, self._trouble = True, "the connection is closed"
+        if self._attempt is not None:
+            self._attempt.cancel()
+            await asyncio.wait({self._attempt})
+        link, self._link = self._link, None
+        self._fail_all(self._trouble)
+        if link is not None:
+            await link.close()
+
+    def call(self, *parts: Part) -> asyncio.Future[Any]:
+        """
+        Send a command with the others of this tick; await the reply. Who is cancelled meanwhile does no harm.
+
+        Raises:
+            StoreUnavailable: no reply in time, or one that is an error; WrongType for that one.
+        """
+        packed = pack_command(parts)  # type: ignore[arg-type]  # the stub means a tuple of one
+        if self._link is None or len(self._calls) >= self._most_outstanding:
+            self._admit()
+        waiter = self._loop.create_future()
+        self._calls.append(Call(parts, waiter))
+        self._buffer.append(packed)
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+        return waiter
+
+    def post(self, *parts: Part, on_error: OnError) -> None:
+        """
+        Send a command whose reply nobody awaits. It, and what waits before it, is with the kernel on return (with TLS
+        at the end of the tick; as soon as there is a connection where there is none). *on_error* must not raise.
+        """
+        packed = pack_command(parts)  # type: ignore[arg-type]
+        try:
+            self._admit()
+        except StoreUnavailable as exc:
+            on_error(exc)
+            return
+        self._calls.append(Call(parts, None, on_error))
+        self._buffer.append(packed)
+        self._flush()
+
+    def _admit(self) -> None:
+        """Return if a call may queue."""
+        if len(self._calls) >= self._most_outstanding:
+            raise StoreUnavailable("too many calls are outstanding")
+        if self._link is not None:
+            return
+        age_s = monotonic() - self._attempted
+        if self._closed or (self._attempt is None and age_s < PAUSE_S):
+            raise StoreUnavailable(self._trouble)
+        if self._attempt is None:
+            self._begin_attempt()
+        elif age_s > self._timeout_s:
+            raise StoreUnavailable("still connecting")
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._link is None or not self._buffer:
+            return
+        self._written += len(self._buffer)
+        self._batches.append((self._written, monotonic() + self._timeout_s))
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout_s, self._look)
+        self._link.write(data)
+
+    # replies
+
+    def _answered(self, call: Call, reply: object) -> None:
+        if isinstance(reply, ReplyError):
+            self._refused(call, str(reply))
+        elif call.waiter is not None and not call.waiter.done():
+            call.waiter.set_result(reply)
+
+    def _refused(self, call: Call, error: str) -> None:
+        if error.startswith("NOSCRIPT") and call.parts[0] == "EVALSHA":
+            self._send_in_full(call)
+            return
+        call.fail(WrongType(error) if "WRONGTYPE" in error else StoreUnavailable(error))
+        if "READONLY" in error:  # at the start, or inside of a script's error
+            self._drop(error)
+
+    def _send_in_full(self, call: Call) -> None:
+        parts = ("EVAL", self._scripts[str(call.parts[1])].text, *call.parts[2:])
+        self._calls.append(Call(parts, call.waiter, call.on_error))
+        self._buffer.append(pack_command(parts))  # type: ignore[arg-type]
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    # deadlines
+
+    def _look(self, graced: tuple[int, float] | None = None, answered_before: int = 0, until: float = 0.0) -> None:
+        """
+        Is the oldest call too old? What was written at once has one deadline. As the loop may have been late itself,
+        what has come is read first: calls that are *graced* have their replies, one after the other, *until* then.
+        """
+        self._timer = None
+        answered = self._written - (len(self._calls) - len(self._buffer))
+        while self._batches and self._batches[0][0] <= answered:
+            self._batches.popleft()
+        if not self._batches:
+            return
+        oldest, now = self._batches[0], monotonic()
+        if now < oldest[1]:
+            self._timer = self._loop.call_later(oldest[1] - now, self._look)
+        elif oldest is graced and (answered == answered_before or now > until):
+            self._drop(f"no answer within {self._timeout_s * 1000:.0f} ms")
+        else:
+            until = until if oldest is graced else now + self._timeout_s
+            self._timer = self._loop.call_later(GRACE_S, self._look, oldest, answered, until)
+
+    # connecting
+
+    def _begin_attempt(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._attempted = monotonic()
+        self._flush_due = False
+        self._attempt = self._loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        link = Link(self._answered, self._lost)
+        impatience = self._loop.call_later(self._timeout_s, self._fail_all, "still connecting")
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await self._address.open(link)
+                await link.greet(
+                    [*self._address.greeting, *(("SCRIPT", "LOAD", s.text) for s in self._scripts.values())]
+                )
+        except (OSError, ValueError, StoreUnavailable) as exc:
+            self._trouble = f"cannot connect: {str(exc) or type(exc).__name__}"
+            self._fail_all(self._trouble)
+        else:
+            self._link, link.awaiting = link, self._calls
+            self._flush()
+        finally:
+            impatience.cancel()
+            self._attempt = None
+            if self._link is not link:
+                link.abort()
+
+    def _lost(self, link: Link, reason: str) -> None:
+        if link is self._link:
+            self._drop(reason)
+
+    def _drop(self, reason: str) -> None:
+        link, self._link = self._link, None
+        self._trouble = reason
+        self._fail_all(reason)
+        if link is not None:
+            link.abort()
+
+    def _fail_all(self, reason: str) -> None:
+        calls = self._calls
+        self._forget_calls()
+        while calls:  # each once, whoever else holds them
+            calls.popleft().fail(StoreUnavailable(reason))
+
+    def _forget_calls(self) -> None:
+        self._calls: deque[Call] = deque()  # oldest first
+        self._buffer: list[bytes] = []  # commands of the latest calls, not written yet
+        self._batches: deque[tuple[int, float]] = deque()  # calls written up to there, and their deadline
+        self._written = 0  # calls
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
