@@ -1,9 +1,9 @@
 """The record of a finished exchange, and who wants it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import structlog
 
 from smart_router.types import Reason, Usage
@@ -15,8 +15,7 @@ Outcome = Literal["ok", "aborted", "client_error", "upstream_error", "unavailabl
 NOTHING_USED = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # nothing in it can refer back to it
     """
     One exchange, successful or not. Durations in seconds; what was never reached is None. *previous_use_case* is set
     when the conversation changed.
@@ -26,6 +25,7 @@ class Finished:
     session_id: str
     outcome: Outcome
     total_s: float
+    path: str = "/route"  # one of the data plane's own, never as a client wrote it
     use_case: str | None = None
     model: str | None = None
     endpoint: str | None = None
@@ -41,6 +41,7 @@ class Finished:
     inference_s: float | None = None
     usage: Usage = NOTHING_USED
     status: int = 200
+    failure: str | None = None  # the code of the error that broke off an answer which had been accepted
 
 
 Observer = Callable[[Finished], None]

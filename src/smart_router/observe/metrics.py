@@ -1,8 +1,9 @@
 """Prometheus metrics. Label values come from the registry and from our own vocabulary, never from a client."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from smart_router.observe.finished import Finished
+from smart_router.observe.tally import UNLABELLED, Counter, Gauge, Histogram
 
 PREFIX = "smart_router"
 # From a bypass in tens of microseconds to a long generation, in seconds.
@@ -11,10 +12,11 @@ BUCKETS = (
 )  # fmt: skip
 CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 NONE = "none"
+BYPASS, CLASSIFIED = ("bypass",), ("classified",)
 
 
 class Metrics:
-    """One process's metrics in a registry of their own. Call it with each finished exchange."""
+    """One process's metrics in a registry of their own. Call it with each finished exchange, on the event loop."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -30,55 +32,58 @@ class Metrics:
         self.fallbacks = self._counter("fallbacks", "Answers by another model than the preferred one.", "from", "to")
         self.in_flight = self._gauge("in_flight", "Requests at a replica now.", "model", "replica")
         self.replica_healthy = self._gauge("replica_healthy", "1 if the replica answers.", "model", "replica")
+        # *kind* is the code of an UpstreamError, whether the replica failed before it accepted or in mid-answer.
         self.failures = self._counter("upstream_failures", "Failed attempts at a replica.", "model", "kind")
         self.retries = self._counter("retries", "Attempts after the first of a request.")
         self.redis_degraded = self._gauge("redis_degraded", "1 while the session store does not answer.")
         self.redis = self._histogram("redis_seconds", "Round trips to the session store.")
         self.classifier_degraded = self._gauge("classifier_degraded", "1 while the classifier has no encoder.")
         self.confidence = Histogram(
-            "classifier_confidence",
+            self.registry,
+            f"{PREFIX}_classifier_confidence",
             "Probability of the chosen use case, of turns that were classified.",
-            namespace=PREFIX,
-            buckets=CONFIDENCE_BUCKETS,
-            registry=self.registry,
+            (),
+            CONFIDENCE_BUCKETS,
         )
 
     def __call__(self, done: Finished) -> None:
-        use_case, model, reason = done.use_case or NONE, done.model or NONE, done.reason or NONE
-        self.requests.labels(use_case, model, reason, done.outcome).inc()
-        if done.new_session and done.outcome == "ok":
-            self.sessions_created.inc()
+        use_case, model, outcome = done.use_case or NONE, done.model or NONE, done.outcome
+        self.requests.add((use_case, model, done.reason or NONE, outcome))
+        if done.new_session and outcome == "ok":
+            self.sessions_created.add(UNLABELLED)
         if done.bypass:
-            self.bypass.inc()
+            self.bypass.add(UNLABELLED)
         if done.previous_use_case:
-            self.context_changes.labels(done.previous_use_case, use_case).inc()
-        if done.model and done.outcome in ("upstream_error", "timeout"):
-            self.failures.labels(model, done.outcome).inc()
+            self.context_changes.add((done.previous_use_case, use_case))
+        if done.failure and done.model:
+            self.failures.add((model, done.failure))
         if done.fallback_from:
-            self.fallbacks.labels(done.fallback_from, model).inc()
+            self.fallbacks.add((done.fallback_from, model))
         if done.encoded:
-            self.confidence.observe(done.confidence)
+            self.confidence.add(UNLABELLED, done.confidence)
         self._times(done, model)
 
     def _times(self, done: Finished, model: str) -> None:
+        by_model, inference_s = (model,), done.inference_s
         if done.routing_s is not None:
-            self.routing.labels("bypass" if done.bypass else "classified").observe(done.routing_s)
+            self.routing.add(BYPASS if done.bypass else CLASSIFIED, done.routing_s)
         if done.first_token_s is not None:
-            self.first_token.labels(model).observe(done.first_token_s)
-        if done.inference_s is not None:
-            self.inference.labels(model).observe(done.inference_s)
-            self.overhead.observe(max(0.0, done.total_s - done.inference_s))
-            self.tokens.labels(model, "prompt").inc(done.usage.prompt_tokens)
-            self.tokens.labels(model, "completion").inc(done.usage.completion_tokens)
+            self.first_token.add(by_model, done.first_token_s)
+        if inference_s is not None:
+            waited_elsewhere = done.total_s - inference_s
+            self.inference.add(by_model, inference_s)
+            self.overhead.add(UNLABELLED, waited_elsewhere if waited_elsewhere > 0.0 else 0.0)
+            self.tokens.add((model, "prompt"), done.usage.prompt_tokens)
+            self.tokens.add((model, "completion"), done.usage.completion_tokens)
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, namespace=PREFIX, registry=self.registry)
+        return Counter(self.registry, f"{PREFIX}_{name}", text, labels)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(name, text, labels, namespace=PREFIX, registry=self.registry)
+        return Gauge(self.registry, f"{PREFIX}_{name}", text, labels)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(name, text, labels, namespace=PREFIX, buckets=BUCKETS, registry=self.registry)
+        return Histogram(self.registry, f"{PREFIX}_{name}", text, labels, BUCKETS)

@@ -30,17 +30,20 @@ class _Part:
     errors: int = 0
     inference: _Mean = field(default_factory=_Mean)
 
-    def add(self, done: Finished) -> None:
+    def add(self, failed: bool, inference_s: float | None) -> None:
         self.requests += 1
-        self.errors += done.outcome != "ok"
-        self.inference.add(done.inference_s)
+        self.errors += failed
+        self.inference.add(inference_s)
 
     def report(self) -> dict[str, Any]:
         return {"requests": self.requests, "errors": self.errors, "average_inference_time": self.inference.value}
 
 
 class Stats:
-    """Call it with each finished exchange. Requests that never reached a decision count in the totals alone."""
+    """
+    Call it with each finished exchange, of whichever path. Requests that never reached a decision count in the totals
+    alone.
+    """
 
     def __init__(self) -> None:
         self._total = self._bypassed = self._routed = self._sessions = self._changes = self._errors = 0
@@ -49,22 +52,28 @@ class Stats:
         self._models: dict[str, _Part] = defaultdict(_Part)
 
     def __call__(self, done: Finished) -> None:
+        failed, use_case, model = done.outcome != "ok", done.use_case, done.model
         self._total += 1
-        self._errors += done.outcome != "ok"
-        if done.use_case is not None:
-            self._decided(done)
-            self._use_cases[done.use_case].add(done)
-        if done.model is not None:
+        self._errors += failed
+        if use_case is not None:
+            self._decided(done, failed)
+            self._use_cases[use_case].add(failed, done.inference_s)
+        if model is not None:
             self._inference.add(done.inference_s)
-            self._models[done.model].add(done)
+            self._models[model].add(failed, done.inference_s)
 
-    def _decided(self, done: Finished) -> None:
+    def _decided(self, done: Finished, failed: bool) -> None:
         self._whole.add(done.total_s)
-        self._bypassed += done.bypass
-        self._routed += not done.bypass
-        (self._bypass if done.bypass else self._routing).add(done.routing_s)
-        self._sessions += done.new_session and done.outcome == "ok"
-        self._changes += done.previous_use_case is not None
+        if done.bypass:
+            self._bypassed += 1
+            self._bypass.add(done.routing_s)
+        else:
+            self._routed += 1
+            self._routing.add(done.routing_s)
+        if done.new_session and not failed:
+            self._sessions += 1
+        if done.previous_use_case is not None:
+            self._changes += 1
 
     def report(self) -> dict[str, Any]:
         decided = self._bypassed + self._routed
