@@ -2,17 +2,19 @@
 
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from smart_router.classify.base import Example, Matrix
+from smart_router.decide.load import Load
 from smart_router.errors import UpstreamError
 from smart_router.registry import Defaults, Model, Registry, UseCase
 from smart_router.settings import Settings
 from smart_router.types import Ask, Attachment, Decision, Lane, Session
-from smart_router.upstream.base import Answer, Call, Piece
+from smart_router.upstream.base import Answer, Call, Forward, Forwarded, Piece
 
 PIXEL = "iVBORw0KGgo="  # base64, the beginning of a PNG
 
@@ -135,7 +137,7 @@ class FakeAnswer:
         if self._failure:
             raise self._failure
 
-    async def close(self) -> None:
+    def close(self) -> None:
         self.closed += 1
 
 
@@ -148,6 +150,7 @@ class FakeUpstream:
         self.trouble: dict[str, Exception] = {}
         self.checked: list[str] = []
         self.running = False
+        self.loads: dict[str, Load] = {}
 
     async def start(self) -> None:
         self.running = True
@@ -155,10 +158,16 @@ class FakeUpstream:
     async def close(self) -> None:
         self.running = False
 
-    async def open(self, call: Call, endpoint: str) -> Answer:
+    async def open(self, call: Call, endpoint: str, within_s: float = inf) -> Answer:
         return FakeAnswer(Piece(f"{endpoint} answers"))
+
+    async def forward(self, forward: Forward, endpoint: str, within_s: float = inf) -> Forwarded:
+        raise NotImplementedError
 
     async def check(self, endpoint: str) -> None:
         self.checked.append(endpoint)
         if endpoint in self.trouble:
             raise self.trouble[endpoint]
+
+    async def load(self, endpoint: str) -> Load:
+        return self.loads.get(endpoint, Load())

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from smart_router.errors import BackendBroke, BackendLost, BackendTimeout, UpstreamError
-from smart_router.exchange import Exchange, Timing
+from smart_router.exchange import Reply, Timing
 from smart_router.observe.finished import Finished, Observer
 from smart_router.types import Session, Usage
 from smart_router.upstream import KINDS
@@ -31,11 +31,11 @@ def finished() -> list[Finished]:
 
 def an_exchange(
     fleet: Fleet, finished: list[Finished], answer: FakeAnswer, before: Session | None = None, **decided: Any
-) -> Exchange:
+) -> Reply:
     observers: tuple[Observer, ...] = (finished.append,)
     lease = fleet.lease("m", None, "ann/s1")
     timing = Timing(started=1.0, decided=1.5, asked=1.5)
-    return Exchange(an_ask(), a_decision(**decided), lease, answer, timing, before, "m", observers)
+    return Reply(an_ask(), a_decision(**decided), lease, answer, timing, before, "m", observers)
 
 
 def in_flight(fleet: Fleet) -> int:
@@ -48,15 +48,15 @@ async def test_it_gives_the_text_and_knows_usage_and_end(fleet: Fleet, finished:
     assert (exchange.text, exchange.usage, exchange.finish_reason) == ("Hello", Usage(5, 2), "stop")
     assert exchange.complete
     assert exchange.timing.routing_s == 0.5
-    await exchange.close()
+    exchange.close()
 
 
 async def test_closing_gives_everything_back_exactly_once(fleet: Fleet, finished: list[Finished]) -> None:
     answer = FakeAnswer(*ANSWER)
     exchange = an_exchange(fleet, finished, answer)
     assert in_flight(fleet) == 1
-    await exchange.close()
-    await exchange.close()
+    exchange.close()
+    exchange.close()
     assert (in_flight(fleet), answer.closed, len(finished)) == (0, 1, 1)
 
 
@@ -64,7 +64,7 @@ async def test_a_complete_exchange_is_ok(fleet: Fleet, finished: list[Finished])
     exchange = an_exchange(fleet, finished, FakeAnswer(*ANSWER))
     async for _ in exchange.pieces():
         pass
-    await exchange.close()
+    exchange.close()
     (done,) = finished
     assert (done.outcome, done.model, done.use_case, done.usage) == ("ok", "m", "agent", Usage(5, 2))
     assert done.new_session
@@ -75,7 +75,7 @@ async def test_leaving_before_the_end_is_aborted(fleet: Fleet, finished: list[Fi
     exchange = an_exchange(fleet, finished, FakeAnswer(*ANSWER))
     async for _ in exchange.pieces():
         break
-    await exchange.close()
+    exchange.close()
     assert finished[0].outcome == "aborted"
 
 
@@ -94,23 +94,23 @@ async def test_a_failure_is_told_and_keeps_what_came_before(
     with pytest.raises(type(failure)):
         async for _ in exchange.pieces():
             pass
-    await exchange.close()
+    exchange.close()
     assert (exchange.text, exchange.complete, finished[0].outcome) == ("Hel", False, outcome)
     assert fleet.report()[0].trouble == ("x" if blamed else "")
 
 
 async def test_an_answer_that_cannot_be_closed_still_frees_its_place(fleet: Fleet, finished: list[Finished]) -> None:
     class Stuck(FakeAnswer):
-        async def close(self) -> None:
+        def close(self) -> None:
             raise RuntimeError("stuck")
 
     exchange = an_exchange(fleet, finished, Stuck())
     with pytest.raises(RuntimeError):
-        await exchange.close()
+        exchange.close()
     assert (in_flight(fleet), len(finished)) == (0, 1)
 
 
 async def test_where_the_conversation_came_from_is_told_when_it_changed(fleet: Fleet, finished: list[Finished]) -> None:
-    await an_exchange(fleet, finished, FakeAnswer(), a_session("stt"), context_changed=True).close()
-    await an_exchange(fleet, finished, FakeAnswer(), a_session("agent")).close()
+    an_exchange(fleet, finished, FakeAnswer(), a_session("stt"), context_changed=True).close()
+    an_exchange(fleet, finished, FakeAnswer(), a_session("agent")).close()
     assert [(done.previous_use_case, done.new_session) for done in finished] == [("stt", False), (None, False)]

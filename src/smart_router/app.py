@@ -11,10 +11,13 @@ from smart_router import __version__
 from smart_router.api.asgi import Handler
 from smart_router.api.auth import Door
 from smart_router.api.errors import install_error_handlers
+from smart_router.api.models import Catalogue, model_routes
+from smart_router.api.openai import APIS, CHAT_PATH, OpenAIApi
 from smart_router.api.ops import Ops, ops_routes
 from smart_router.api.route import RouteApi
 from smart_router.api.schema import install_schema
 from smart_router.api.sessions import session_routes
+from smart_router.api.visit import Desk
 from smart_router.chooser import Chooser
 from smart_router.classify.classifier import Classifier
 from smart_router.classify.open import open_classifier
@@ -47,16 +50,23 @@ def create_app(settings: Settings | None = None) -> Handler:
     classifier, store, fleet = open_classifier(registry, settings), open_store(settings), Fleet(registry, settings)
     _warn_of_sleepers(registry)
     stats, metrics, door = Stats(), Metrics(), Door(settings)
-    observers = (stats, metrics, RequestLog())
+    request_log = RequestLog()
+    observers = (stats, metrics, request_log)
     chooser, opener = Chooser(registry, classifier, settings), Opener(fleet, settings, metrics)
-    pipeline = Pipeline(registry, settings, chooser, store, fleet, opener, metrics, observers)
-    api = RouteApi(pipeline, door, settings, registry.defaults, observers)
+    pipeline = Pipeline(settings, chooser, store, fleet, opener, metrics, observers)
+    desk = Desk(door, settings, observers)
+    route, openai = RouteApi(pipeline, desk, registry.defaults), OpenAIApi(pipeline, desk, registry)
 
-    control_plane = _control_plane(classifier, store, fleet, registry)
+    control_plane = _control_plane(classifier, store, fleet, registry, request_log)
     control_plane.include_router(session_routes(store, door, settings.routing_mode))
     control_plane.include_router(ops_routes(Ops(registry, fleet, store, classifier, stats, metrics), door))
-    front = Front({"/route": api.route, "/classify": api.classify}, control_plane)
-    return _with_cors(front, settings)
+    control_plane.include_router(model_routes(Catalogue(registry, fleet), door))
+    data_plane: dict[str, Handler] = {"/route": route.route, "/classify": route.classify, CHAT_PATH: openai}
+    data_plane |= dict.fromkeys(APIS, openai)
+    models: dict[str, Handler] = {"/v1/models": control_plane}
+    return _with_cors(
+        Front(data_plane | models, control_plane, {"/v1/models/": control_plane, "/v1/": openai}), settings
+    )
 
 
 def _warn_of_sleepers(registry: Registry) -> None:
@@ -67,7 +77,9 @@ def _warn_of_sleepers(registry: Registry) -> None:
             )
 
 
-def _control_plane(classifier: Classifier, store: SessionStore, fleet: Fleet, registry: Registry) -> FastAPI:
+def _control_plane(
+    classifier: Classifier, store: SessionStore, fleet: Fleet, registry: Registry, request_log: RequestLog
+) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         classifier.start()
@@ -80,6 +92,7 @@ def _control_plane(classifier: Classifier, store: SessionStore, fleet: Fleet, re
             await fleet.close()
             await store.close()
             classifier.close()
+            request_log.close()
 
     app = FastAPI(title="smart-router", version=__version__, description=DESCRIPTION, lifespan=lifespan)
     install_error_handlers(app)

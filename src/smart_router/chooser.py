@@ -1,21 +1,24 @@
 """Which use case a turn belongs to: the pure decision, fed by the registry and the classifier."""
 
-from dataclasses import replace
+from collections.abc import Iterable
+
+from msgspec.structs import replace
 
 from smart_router.classify.base import Query
 from smart_router.classify.classifier import Classifier
 from smart_router.decide import modality, switch
-from smart_router.decide.switch import NeedsScores, Policy, Standing
+from smart_router.decide.switch import SHORT_TURN, NeedsScores, Policy, Standing
 from smart_router.errors import BadRequest, UnknownUseCase
-from smart_router.registry import Registry
+from smart_router.registry import Model, Registry
 from smart_router.settings import Settings
-from smart_router.types import Ask, Decision
+from smart_router.types import Ask, Decision, MediaKind
 
 
 class Chooser:
     """Has no side effects: the same ask, standing choice and classifier give the same decision."""
 
     def __init__(self, registry: Registry, classifier: Classifier, settings: Settings) -> None:
+        self._registry = registry
         self._use_cases = registry.use_cases
         self._classifier = classifier
         self._policy = policy_from(registry, settings)
@@ -24,6 +27,8 @@ class Chooser:
             name: tuple(frozenset[str](model.accepts) for model in registry.candidates(name))
             for name in registry.use_cases
         }
+        self._candidates: dict[tuple[str, frozenset[MediaKind], frozenset[str], bool], tuple[Model, ...]] = {}
+        self._served_by = {id: _use_cases_of(id, registry) for id in registry.models}
 
     async def choose(self, ask: Ask, standing: Standing | None, *, explain: bool = False) -> Decision:
         """
@@ -32,29 +37,86 @@ class Chooser:
         Raises:
             UnknownUseCase, BadRequest: the ask names or attaches what nothing here serves.
         """
+        if ask.model is not None:
+            return self._named(ask.model, self._known(standing))
+        if ask.needs:
+            return self._able(ask)
+        return await self._decide(ask, self._known(standing), explain)
+
+    async def _decide(self, ask: Ask, standing: Standing | None, explain: bool) -> Decision:
         turn = self._turn(ask)
         query = Query(ask.query, turn.media)
-        decision = switch.decide(turn, self._known(standing), lambda: self._classifier.cues(query), self._policy)
+        decision = switch.decide(turn, standing, lambda: self._classifier.cues(query), self._policy)
         if isinstance(decision, NeedsScores):
             scores = await self._classifier.scores(query)
-            return switch.settle(decision, scores.probabilities, self._known(standing), self._policy, scores.full)
+            return switch.settle(decision, scores.probabilities, standing, self._policy, scores.full)
         if explain:
             return replace(decision, scores=(await self._classifier.scores(query)).probabilities)
         return decision
+
+    def candidates(self, ask: Ask, decision: Decision) -> tuple[Model, ...]:
+        """
+        The models that may answer, in order of preference.
+
+        Raises:
+            BadRequest: none takes what is attached.
+        """
+        key = (ask.model or decision.use_case, ask.attached | ask.carried, ask.needs, ask.held_at is None)
+        found = self._candidates.get(key)
+        if found is None:
+            found = self._candidates[key] = self._found(ask, decision.use_case, ask.attached | ask.carried)
+        if not found:
+            kinds = ", ".join(sorted(ask.attached | ask.carried))
+            raise BadRequest(f"attachments: no model of use case {decision.use_case} takes {kinds}")
+        return found
+
+    def _found(self, ask: Ask, use_case: str, seen: frozenset[MediaKind]) -> tuple[Model, ...]:
+        models = self._registry.models
+        if ask.model is not None:
+            named = models[ask.model]
+            others = (models[name] for name in named.fallbacks if ask.held_at is None)
+            return (named, *(other for other in others if seen <= set(other.accepts)))
+        found = self._registry.candidates(use_case, seen)
+        fit = tuple(model for model in found if able(model) & ask.needs)
+        return fit or found
+
+    def _named(self, model: str, standing: Standing | None) -> Decision:
+        """The client chose a model: the use case is the session's, if that model serves it, else its first."""
+        served = self._served_by[model]
+        stays = standing is not None and standing.use_case in served
+        use_case = standing.use_case if standing is not None and stays else served[0]
+        return Decision(use_case, 1.0, "explicit", context_changed=standing is not None and not stays)
+
+    def _able(self, ask: Ask) -> Decision:
+        """The path says what the model must be able to do: the usual use case, else the first that has such a model."""
+        if ask.use_case is not None:
+            return Decision(ask.use_case, 1.0, "explicit")
+        if ask.usual is not None and ask.usual in self._use_cases:
+            return Decision(ask.usual, 1.0, "modality")
+        for name in self._use_cases:
+            if any(able(model) & ask.needs for model in self._registry.candidates(name)):
+                return Decision(name, 1.0, "modality")
+        wanted = " or ".join(sorted(ask.needs))
+        raise BadRequest(f"model: no model here is registered for {wanted}; name one that does it")
 
     def _turn(self, ask: Ask) -> switch.Turn:
         if ask.use_case is not None and ask.use_case not in self._use_cases:
             raise UnknownUseCase(f"use_case: there is no such use case; there are {', '.join(self._use_cases)}")
         media = modality.media_of(ask.modality, ask.attached)
-        admitted = modality.admitted(media, ask.attached, self._modalities, self._accepts)
+        admitted = modality.admitted(media, ask.attached | ask.carried, self._modalities, self._accepts)
         if not admitted and ask.use_case is None:
-            place = "attachments" if ask.attachments else "modality"
-            raise BadRequest(f"{place}: no use case here takes {' together with '.join(media)}")
-        return switch.Turn(admitted, media, ask.use_case, len(ask.query.split()))
+            place = "attachments" if ask.attached or ask.carried else "modality"
+            raise BadRequest(f"{place}: no use case here takes {' together with '.join(media or sorted(ask.carried))}")
+        return switch.Turn(admitted, media, ask.use_case, len(ask.query.split(None, SHORT_TURN + 1)))
 
     def _known(self, standing: Standing | None) -> Standing | None:
         """A session may outlive its use case."""
         return standing if standing and standing.use_case in self._use_cases else None
+
+
+def able(model: Model) -> frozenset[str]:
+    """What *model* is registered for."""
+    return frozenset((model.api, *model.capabilities))
 
 
 def policy_from(registry: Registry, settings: Settings) -> Policy:
@@ -66,3 +128,10 @@ def policy_from(registry: Registry, settings: Settings) -> Policy:
         margin=settings.switch_margin,
         guard=settings.guard_threshold,
     )
+
+
+def _use_cases_of(model: str, registry: Registry) -> tuple[str, ...]:
+    """Those that list the model first, then those that fall back to it; the default for one that nobody lists."""
+    listing: Iterable[str] = (u.id for u in registry.use_cases.values() if model in u.models)
+    falling: Iterable[str] = (u for u in registry.use_cases if any(m.id == model for m in registry.candidates(u)))
+    return tuple(dict.fromkeys([*listing, *falling])) or (registry.defaults.use_case,)

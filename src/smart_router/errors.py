@@ -4,10 +4,13 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     RouterError
     ├── BadRequest 400                 the request is at fault; the message says what to send
     │   ├── BodyTooLarge 413
+    │   ├── MethodNotAllowed 405
     │   └── UnsupportedMedia 415
     ├── Unauthorized 401
     ├── UnknownSession 404             also for another caller's session: same body
     ├── UnknownUseCase 404
+    ├── UnknownModel 404
+    ├── UnknownPath 404
     ├── UpstreamError 502              one attempt at one replica failed
     │   ├── BackendUnreachable         no connection; another replica may answer
     │   ├── BackendBroke               an answer that cannot be used
@@ -56,6 +59,15 @@ class UnsupportedMedia(BadRequest):
     code = "unsupported_media_type"
 
 
+class MethodNotAllowed(BadRequest):
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self, path: str, allowed: str) -> None:
+        super().__init__(f"{path} takes {allowed}")
+        self.allowed = allowed
+
+
 class Unauthorized(RouterError):
     status = 401
     code = "unauthorized"
@@ -69,6 +81,16 @@ class UnknownSession(RouterError):
 class UnknownUseCase(RouterError):
     status = 404
     code = "unknown_use_case"
+
+
+class UnknownModel(RouterError):
+    status = 404
+    code = "model_not_found"
+
+
+class UnknownPath(RouterError):
+    status = 404
+    code = "not_found"
 
 
 class UpstreamError(RouterError):

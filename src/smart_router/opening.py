@@ -1,16 +1,16 @@
 """Opens an answer: one replica after the other is asked, until one accepts."""
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Iterator, Sequence
+from time import monotonic
+from typing import Generic, Protocol, TypeVar
 
 import structlog
+from msgspec.structs import replace
 
 from smart_router.decide import memory
 from smart_router.errors import (
     BackendBusy,
     BackendRejected,
-    BackendTimeout,
     BackendUnreachable,
     ContextOverflow,
     NoModelAvailable,
@@ -27,13 +27,32 @@ from smart_router.upstream.fleet import AllBusy, Fleet, Lease, NoReplica
 
 log = structlog.get_logger("opening")
 
+_A = TypeVar("_A")
+_A_co = TypeVar("_A_co", covariant=True)
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+
+class Attempt(Protocol[_A_co]):
+    """
+    Asks the server of one lease. `again` is False once that cannot be repeated elsewhere.
+
+    Raises:
+        UpstreamError: it did not accept.
+    """
+
+    @property
+    def again(self) -> bool: ...
+
+    def __call__(self, lease: Lease, within_s: float) -> Awaitable[_A_co]: ...
+
+
+class Opened(Generic[_A]):
     """A model server accepted the request."""
 
-    lease: Lease
-    answer: Answer
+    __slots__ = ("answer", "lease")
+
+    def __init__(self, lease: Lease, answer: _A) -> None:
+        self.lease = lease
+        self.answer = answer
 
 
 class Opener:
@@ -44,34 +63,38 @@ class Opener:
         self._settings = settings
         self._metrics = metrics
 
-    async def open(self, ask: Ask, candidates: Sequence[Model], begun: Begun) -> Opened:
+    async def open(
+        self, ask: Ask, candidates: Sequence[Model], session: Session | None, attempt: Attempt[_A]
+    ) -> Opened[_A]:
         """
-        Ask one replica after the other until one accepts, all within one deadline.
+        Ask one replica after the other until one accepts, all within one deadline and the fleet's retry budget.
 
         Raises:
             RouterError: the last failure, or that there was nobody to ask.
         """
         failure: RouterError = NoModelAvailable("no model server is reachable for this use case; try again shortly")
-        try:
-            async with asyncio.timeout(self._settings.open_timeout):
-                for lease in self._leases(ask, candidates, begun.session):
-                    found = lease if isinstance(lease, BackendBusy) else await self._attempt(lease, ask, begun)
-                    if isinstance(found, Opened):
-                        return found
-                    failure = failure if isinstance(found, BackendUnreachable) else found
-        except TimeoutError:
-            raise BackendTimeout("no model server answered in time") from None
+        until = monotonic() + self._settings.open_timeout
+        self._fleet.note_request()
+        for lease in self._leases(ask, candidates, session):
+            found = (
+                lease if isinstance(lease, BackendBusy) else await self._attempt(lease, attempt, until - monotonic())
+            )
+            if isinstance(found, Opened):
+                return found
+            failure = _worth_telling(failure, found)
+            if not attempt.again or monotonic() >= until:
+                break
         raise failure
 
-    async def _attempt(self, lease: Lease, ask: Ask, begun: Begun) -> Opened | UpstreamError:
+    async def _attempt(self, lease: Lease, attempt: Attempt[_A], within_s: float) -> Opened[_A] | UpstreamError:
         try:
-            answer = await self._ask(lease, self._call(ask, lease.model, begun))
+            answer = await attempt(lease, within_s)
         except UpstreamError as exc:
             lease.blame(exc)
             lease.release()
             if isinstance(exc, BackendRejected):
                 raise
-            self._metrics.failures.labels(lease.model.id, exc.code).inc()
+            self._metrics.failures.add((lease.model.id, exc.code))
             log.warning("attempt failed", model=lease.model.id, replica=lease.endpoint, error=exc.message)
             return exc
         except BaseException:
@@ -80,40 +103,81 @@ class Opener:
         lease.answered()
         return Opened(lease, answer)
 
-    async def _ask(self, lease: Lease, call: Call) -> Answer:
-        """A conversation that has outgrown the model's context is sent with its later half, then less."""
+    def _leases(self, ask: Ask, candidates: Sequence[Model], session: Session | None) -> Iterator[Lease | BackendBusy]:
+        """Places at one replica after the other, by model, then by affinity; each is taken when it is asked for."""
+        first = True
+        for model in candidates:
+            tried: set[str] = set()
+            while True:
+                try:
+                    lease = self._lease(ask, model, session, tried)
+                except AllBusy as exc:
+                    message = "all servers of this model are busy; try again shortly"
+                    yield BackendBusy(message, retry_after_s=exc.retry_after_s)
+                    break
+                except NoReplica:
+                    break
+                if not first and not self._may_retry(lease):
+                    return
+                tried.add(lease.endpoint)
+                first = False
+                yield lease
+
+    def _may_retry(self, lease: Lease) -> bool:
+        if self._fleet.may_retry():
+            self._metrics.retries.inc()
+            return True
+        lease.release()
+        return False
+
+    def _lease(self, ask: Ask, model: Model, session: Session | None, tried: set[str]) -> Lease:
+        if ask.held_at is not None:
+            if tried:
+                raise NoReplica
+            return self._fleet.lease_at(model.id, ask.held_at)
+        return self._fleet.lease(
+            model.id, _warm_replica(session, model), f"{ask.caller}/{ask.session_id}", frozenset(tried)
+        )
+
+
+class OwnWords:
+    """
+    A `/route` request, with as much of the conversation as the settings and the model's context allow: one that has
+    outgrown the context is sent with its later half, then less.
+    """
+
+    again = True
+
+    def __init__(self, ask: Ask, begun: Begun, settings: Settings) -> None:
+        self._ask = ask
+        self._begun = begun
+        self._settings = settings
+
+    async def __call__(self, lease: Lease, within_s: float) -> Answer:
+        call, until = self._call(lease.model), monotonic() + within_s
         while True:
             try:
-                return await lease.upstream.open(call, lease.endpoint)
+                return await lease.upstream.open(call, lease.endpoint, until - monotonic())
             except ContextOverflow:
                 if not call.history:
                     raise
                 call = replace(call, history=memory.halved(call.history))
 
-    def _leases(self, ask: Ask, candidates: Sequence[Model], session: Session | None) -> Iterator[Lease | BackendBusy]:
-        """Places at one replica after the other, by model, then by affinity; each is taken when it is asked for."""
-        first = True
-        for model in candidates:
-            warm = _warm_replica(session, model)
-            tried: set[str] = set()
-            while True:
-                try:
-                    lease = self._fleet.lease(model.id, warm, f"{ask.caller}/{ask.session_id}", frozenset(tried))
-                except AllBusy:
-                    yield BackendBusy("all servers of this model are busy; try again shortly")
-                    break
-                except NoReplica:
-                    break
-                tried.add(lease.endpoint)
-                if not first:
-                    self._metrics.retries.inc()
-                first = False
-                yield lease
+    def _call(self, model: Model) -> Call:
+        settings, begun = self._settings, self._begun
+        history = begun.history and memory.recalled(
+            begun.history, settings.memory_turns, settings.memory_bytes, model.accepts
+        )
+        return Call(self._ask, model, history, stream=self._ask.stream)
 
-    def _call(self, ask: Ask, model: Model, begun: Begun) -> Call:
-        settings = self._settings
-        history = memory.recalled(begun.history, settings.memory_turns, settings.memory_bytes, model.accepts)
-        return Call(ask, model, history, stream=ask.stream)
+
+def _worth_telling(before: RouterError, failure: RouterError) -> RouterError:
+    """The last failure; of two that say "busy", the one that says for how short; that nobody is there says least."""
+    if isinstance(failure, BackendUnreachable):
+        return before
+    if isinstance(before, BackendBusy) and isinstance(failure, BackendBusy):
+        return min(before, failure, key=lambda busy: busy.retry_after_s or 0.0)
+    return failure
 
 
 def _warm_replica(session: Session | None, model: Model) -> str | None:

@@ -1,35 +1,40 @@
 """
 The path of a request, top-down:
 
-    serve(ask)
-      begin      one round trip: the session and its conversation
+    answer(ask)           in our own words, with the conversation so far
+    forward(ask, attempt) as the client sent it
+      begin      one round trip: the session, counted, and its conversation
       use case   explicit -> media -> session (bypass) -> guard -> classify
       open       opening.py: model by preference, replica by affinity; the next one until somebody accepts
-      pin        commit the choice, now that it is known to work
+      pin        commit the choice if it changed, now that it is known to work
     finish(exchange)
       remember   append the exchange to the conversation
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
+from typing import Any, TypeVar
 
 import structlog
 
 from smart_router.chooser import Chooser
 from smart_router.decide import memory
 from smart_router.decide.switch import Standing
-from smart_router.errors import BadRequest, RouterError, StoreUnavailable
-from smart_router.exchange import Exchange, Timing
+from smart_router.errors import RouterError, StoreUnavailable
+from smart_router.exchange import Exchange, Passage, Reply, Timing
 from smart_router.observe.finished import Observer
 from smart_router.observe.metrics import Metrics
-from smart_router.opening import Opener
-from smart_router.registry import Model, Registry
-from smart_router.sessions.base import Begun, Key, Pin, SessionStore
+from smart_router.opening import Attempt, Opener, OwnWords
+from smart_router.registry import Model
+from smart_router.sessions.base import Begun, Held, Key, Pin, SessionStore
 from smart_router.settings import Settings
 from smart_router.types import Ask, Decision, Lane, Message, Session
+from smart_router.upstream.base import Forwarded
 from smart_router.upstream.fleet import Fleet
 
 log = structlog.get_logger("pipeline")
+
+_E = TypeVar("_E", Reply, Passage)
 
 
 class Pipeline:
@@ -37,7 +42,6 @@ class Pipeline:
 
     def __init__(
         self,
-        registry: Registry,
         settings: Settings,
         chooser: Chooser,
         store: SessionStore,
@@ -46,7 +50,6 @@ class Pipeline:
         metrics: Metrics,
         observers: Sequence[Observer],
     ) -> None:
-        self._registry = registry
         self._settings = settings
         self._chooser = chooser
         self._store = store
@@ -54,89 +57,113 @@ class Pipeline:
         self._opener = opener
         self._metrics = metrics
         self._observers = observers
+        store.on_trouble = self._store_failed
 
-    async def serve(self, ask: Ask) -> Exchange:
+    async def answer(self, ask: Ask) -> Reply:
         """
         Route *ask* and open its answer. The caller must close the exchange.
 
         Raises:
-            RouterError: nothing was stored, and nothing is held.
+            RouterError: nothing was pinned, and nothing is held.
         """
-        timing = Timing(perf_counter())
-        begun = await self._begin(ask)
-        decision = await self._chooser.choose(ask, _standing(begun.session))
-        timing.decided = timing.asked = perf_counter()
-        try:
-            candidates = self._candidates(ask, decision)
-            opened = await self._opener.open(ask, candidates, begun)
-        except RouterError as exc:
-            exc.decision, exc.routing_s = decision, timing.routing_s
-            raise
-        exchange = Exchange(
-            ask, decision, opened.lease, opened.answer, timing, begun.session, candidates[0].id, self._observers
-        )
-        try:
-            exchange.after = await self._pin(exchange)
-        except BaseException:
-            await exchange.abandon()
-            raise
-        return exchange
+        history = self._settings.memory_turns > 0
+        return await self._serve(ask, history, lambda begun: OwnWords(ask, begun, self._settings), Reply)
 
-    async def finish(self, exchange: Exchange) -> None:
+    async def forward(self, ask: Ask, attempt: Attempt[Forwarded]) -> Passage:
+        """As `answer`, for a request that *attempt* passes on as it came."""
+        passage = await self._serve(ask, False, lambda _: attempt, Passage)
+        answer, lease = passage.answer, passage.lease
+        if answer.events:
+            passage.timing.first_token = perf_counter()
+        if answer.response_id is not None:
+            held = Held(session_id=ask.session_id, model=lease.model.id, replica=lease.endpoint)
+            self._store.hold(Key(ask.caller, answer.response_id), held)
+        return passage
+
+    async def finish(self, reply: Reply) -> None:
         """Remember a complete exchange, if its caller wants that; before the client learns that it is complete."""
-        ask = exchange.ask
-        if not (exchange.complete and ask.remember and self._settings.memory_turns):
-            return
-        room = self._settings.memory_bytes
-        said = Message("user", ask.query, ask.attachments), Message("assistant", exchange.text)
-        try:
-            await self._store.remember(_key(ask), [memory.trimmed(message, room) for message in said])
-        except StoreUnavailable as exc:
-            self._store_failed(exc)
+        ask = reply.ask
+        if reply.complete and ask.remember and self._settings.memory_turns:
+            room = self._settings.memory_bytes
+            said = Message("user", ask.query, ask.attachments), Message("assistant", reply.text)
+            self._store.remember(_key(ask), [memory.trimmed(message, room) for message in said])
 
     async def classify(self, ask: Ask) -> tuple[Decision, Model]:
         """The decision alone, for a query or inside a live session: nothing is stored, counted or prolonged."""
-        try:
-            session = await self._store.get(_key(ask))
-        except StoreUnavailable:
-            session = None
+        session = await self._peek(ask)
         decision = await self._chooser.choose(ask, _standing(session), explain=True)
-        candidates = self._candidates(ask, decision)
+        candidates = self._chooser.candidates(ask, decision)
         return decision, next((m for m in candidates if self._fleet.can_answer(m.id)), candidates[0])
 
-    async def _begin(self, ask: Ask) -> Begun:
-        started = perf_counter()
+    async def held(self, caller: str, response_id: str) -> Held | None:
+        """Where an answer is kept that a client wants to go on from; None if that is not known."""
         try:
-            begun = await self._store.begin(_key(ask), history=self._settings.memory_turns > 0)
+            return await self._store.held(Key(caller, response_id))
         except StoreUnavailable as exc:
             self._store_failed(exc)
-            return Begun()
+            return None
+
+    async def _serve(self, ask: Ask, history: bool, attempt: Callable[[Begun], Attempt[Any]], kind: type[_E]) -> _E:
+        timing = Timing(perf_counter())
+        begun = await self._begin(ask, history)
+        decision = await self._chooser.choose(ask, _standing(begun.session))
+        timing.decided = timing.asked = perf_counter()
+        try:
+            candidates = self._chooser.candidates(ask, decision)
+            opened = await self._opener.open(ask, candidates, begun.session, attempt(begun))
+        except RouterError as exc:
+            exc.decision, exc.routing_s = decision, timing.routing_s
+            raise
+        exchange = kind(
+            ask, decision, opened.lease, opened.answer, timing, begun.session, candidates[0].id, self._observers
+        )
+        try:
+            await self._pin(exchange)
+        except BaseException:
+            exchange.abandon()
+            raise
+        return exchange
+
+    async def _begin(self, ask: Ask, history: bool) -> Begun:
+        if ask.keeps != "session":
+            return Begun(await self._peek(ask)) if ask.keeps == "peek" else _NOTHING
+        started = perf_counter()
+        try:
+            begun = await self._store.begin(_key(ask), history=history)
+        except StoreUnavailable as exc:
+            self._store_failed(exc)
+            return _NOTHING
         if self._store.kind == "redis":
             self._metrics.redis.observe(perf_counter() - started)
         self._metrics.redis_degraded.set(0)
         return begun
 
-    def _candidates(self, ask: Ask, decision: Decision) -> tuple[Model, ...]:
-        candidates = self._registry.candidates(decision.use_case, ask.attached)
-        if not candidates:
-            kinds = ", ".join(sorted(ask.attached))
-            raise BadRequest(f"attachments: no model of use case {decision.use_case} takes {kinds}")
-        return candidates
-
-    async def _pin(self, exchange: Exchange) -> Session | None:
-        """The session as it stands afterwards, None if that cannot be said."""
-        decision, model = exchange.decision, exchange.lease.model
-        lane = Lane(decision.use_case, model.id, exchange.lease.endpoint, decision.confidence)
-        turn = exchange.before.turn if exchange.before else 0
+    async def _peek(self, ask: Ask) -> Session | None:
         try:
-            return await self._store.commit(_key(exchange.ask), Pin(model.lane, lane, turn))
+            return await self._store.get(_key(ask))
         except StoreUnavailable as exc:
             self._store_failed(exc)
             return None
 
+    async def _pin(self, exchange: Exchange[Any]) -> None:
+        """Commit where the session stands, unless it stands there already."""
+        decision, model, before = exchange.decision, exchange.lease.model, exchange.before
+        lane = Lane(decision.use_case, model.id, exchange.lease.endpoint, decision.confidence)
+        unchanged = before is not None and before.group == model.lane and before.lane == lane
+        if unchanged or exchange.ask.keeps != "session":
+            return
+        try:
+            pin = Pin(model.lane, lane, before.turn if before else 0)
+            exchange.after = await self._store.commit(_key(exchange.ask), pin)
+        except StoreUnavailable as exc:
+            self._store_failed(exc)
+
     def _store_failed(self, exc: StoreUnavailable) -> None:
         self._metrics.redis_degraded.set(1)
         log.warning("session store unavailable, routing goes on without it", error=str(exc))
+
+
+_NOTHING = Begun()
 
 
 def _key(ask: Ask) -> Key:

@@ -6,9 +6,11 @@ from typing import Literal
 
 import pytest
 
-from .models import Models, three_models
+from smart_router.cli.processes import free_port
+
+from .models import KINDS, SERVED_AS, Models, Recorder, a_recorder, three_models
 from .redis_process import RedisProcess
-from .routers import Router, a_registry, running_router
+from .routers import KEY, Router, a_registry, eventually, running_router, wait_until_rested
 
 Store = Literal["embedded", "redis"]
 
@@ -47,6 +49,7 @@ def router_on(
             if store not in started:
                 url = redis.url if store == "redis" else None
                 started[store] = stack.enter_context(running_router(registry, redis_url=url))
+            wait_until_rested(started[store])
             return started[store]
 
         yield on
@@ -66,3 +69,54 @@ def embedded_router(router_on: Callable[[Store], Router], models: Models) -> Rou
 @pytest.fixture
 def redis_router(router_on: Callable[[Store], Router], models: Models) -> Router:
     return router_on("redis")
+
+
+@pytest.fixture(scope="session")
+def recording() -> Iterator[Recorder]:
+    with a_recorder() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def recorded(recording: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
+    """A router whose models, under other names, are all one recorder."""
+    endpoints = {model: [recording.url] for model in SERVED_AS}
+    changed = {model: {"served_as": name} for model, name in SERVED_AS.items()}
+    registry = a_registry(tmp_path_factory.mktemp("recorded"), endpoints, changed)
+    with running_router(registry, health_interval=0.2) as found:
+        yield found
+
+
+@pytest.fixture
+def recorder(recording: Recorder) -> Recorder:
+    """Without memory of earlier tests."""
+    recording.reset()
+    return recording
+
+
+@pytest.fixture
+def recorded_router(recorded: Router, recorder: Recorder) -> Router:
+    """The router, once it has noticed that the recorder is well, whatever an earlier test made of it."""
+    eventually(recorded, "/health", "status", "healthy")
+    return recorded
+
+
+@pytest.fixture(scope="session")
+def keyed(recording: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
+    """A router that asks for the key; its client has none."""
+    registry = a_registry(tmp_path_factory.mktemp("keyed"), {model: [recording.url] for model in KINDS})
+    with running_router(registry, api_key=KEY) as found:
+        yield found
+
+
+@pytest.fixture
+def door(keyed: Router, recorder: Recorder) -> Router:
+    return keyed
+
+
+@pytest.fixture(scope="session")
+def lonely(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
+    """A router without any model server."""
+    endpoints = {model: [f"http://127.0.0.1:{free_port()}"] for model in KINDS}
+    with running_router(a_registry(tmp_path_factory.mktemp("lonely"), endpoints), health_interval=0.2) as found:
+        yield found

@@ -1,6 +1,7 @@
 """A whole router on a real socket, and a client that talks to it."""
 
 import os
+import re
 import socket
 import threading
 import time
@@ -15,11 +16,15 @@ import httpx2
 import uvicorn
 import yaml
 
+from smart_router.api.server import HttpProtocol
 from smart_router.app import create_app
 from smart_router.settings import Settings
 
+from .asking import CHAT, a_session, saying
+
 SHIPPED_REGISTRY = Path(__file__).parents[2] / "config" / "model_registry.yaml"
 BODY_LIMIT = 1024 * 1024
+KEY = "sk-Correct.Horse-Battery_Staple"  # of routers that ask for one
 READY_WITHIN_S = 30.0
 POLL_S = 0.02
 SOON_S = 5.0
@@ -43,6 +48,26 @@ class Router:
 
     def classify(self, query: str, **fields: Any) -> httpx2.Response:
         return self.http.post("/classify", json={"query": query, **fields})
+
+    def post(self, path: str, body: Any, *, session: str | None = None, **headers: str) -> httpx2.Response:
+        """*body* to one of the OpenAI-style paths, in a session that no other test uses unless one is named."""
+        headers = {"X-Session-ID": session or a_session()} | headers
+        if isinstance(body, bytes):
+            return self.http.post(path, content=body, headers={"Content-Type": "application/json"} | headers)
+        return self.http.post(path, json=body, headers=headers)
+
+    def chat(
+        self, said: str | Sequence[Mapping[str, Any]], *, session: str | None = None, **fields: Any
+    ) -> httpx2.Response:
+        return self.post(CHAT, saying(said, **fields), session=session)
+
+    def chatted(
+        self, said: str | Sequence[Mapping[str, Any]], *, session: str | None = None, **fields: Any
+    ) -> httpx2.Response:
+        """The same, where the answer must be a 200."""
+        response = self.chat(said, session=session, **fields)
+        assert response.status_code == 200, response.text
+        return response
 
     def session(self, id: str) -> dict[str, Any]:
         response = self.http.get(f"/sessions/{id}")
@@ -71,11 +96,14 @@ def environment(**ours: str) -> dict[str, str]:
     return theirs | ours
 
 
-def a_registry(folder: Path, endpoints: Mapping[str, Sequence[str]]) -> Path:
-    """The shipped registry with other *endpoints* (model id -> addresses)."""
+def a_registry(
+    folder: Path, endpoints: Mapping[str, Sequence[str]], changed: Mapping[str, Mapping[str, Any]] | None = None
+) -> Path:
+    """The shipped registry with other *endpoints* (model id -> addresses) and *changed* fields of models."""
     registry = yaml.safe_load(SHIPPED_REGISTRY.read_text())
     for model in registry["models"]:
         model |= {"endpoints": list(endpoints[model["id"]]), "served_as": model["id"], "api": "chat"}
+        model |= (changed or {}).get(model["id"], {})
     for use_case in registry["use_cases"]:
         use_case["examples"] = str(SHIPPED_REGISTRY.parent / use_case["examples"])
     path = folder / "model_registry.yaml"
@@ -118,10 +146,48 @@ def eventually(router: Router, path: str, field: str, value: object) -> None:
         time.sleep(POLL_S)
 
 
+def wait_until_rested(router: Router) -> None:
+    """A replica that said "busy" in an earlier test is left alone for as long as it asked for."""
+    deadline = time.monotonic() + SOON_S
+    while any(r["resting"] for g in router.get("/health")["model_endpoints"].values() for r in g["replicas"]):
+        assert time.monotonic() < deadline, "a replica still rests"
+        time.sleep(POLL_S)
+
+
+def in_flight(router: Router) -> float:
+    """The sum of all in-flight gauges; one below zero shows, too."""
+    found = re.findall(r"^smart_router_in_flight{[^}]*} (\S+)$", router.http.get("/metrics").text, re.M)
+    assert found
+    assert min(map(float, found)) >= 0
+    return sum(map(float, found))
+
+
+def wait_for_idle(router: Router) -> None:
+    """Until no place is taken; at most five seconds."""
+    deadline = time.monotonic() + SOON_S
+    while (now := in_flight(router)) != 0:
+        assert time.monotonic() < deadline, f"{now} requests are still in flight"
+        time.sleep(POLL_S)
+
+
+def raw_exchange(router: Router, *parts: bytes) -> bytes:
+    """All that the router says to these bytes until it closes the connection, which it must within five seconds."""
+    with socket.create_connection(("127.0.0.1", router.port), timeout=SOON_S) as connection:
+        said = b""
+        try:
+            for part in parts:
+                connection.sendall(part)
+            while more := connection.recv(65_536):
+                said += more
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # closed in the middle of our words
+        return said
+
+
 def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpProtocol,
         log_config=None,
         access_log=False,
         timeout_keep_alive=75,

@@ -11,7 +11,7 @@ from smart_router.simulate import FaultName
 
 from .asking import FOLLOW_UP, PICTURE, PYTHON, a_session, an_image, names, read_events
 from .models import AGENT, AUDIO, MULTIMODAL, Models
-from .routers import Router, a_registry, running_router
+from .routers import Router, a_registry, running_router, wait_until_rested
 
 DEADLINE_S = 1.0  # of the hasty router
 
@@ -27,6 +27,7 @@ def hasty_router(servers: Models, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def router(hasty_router: Router, models: Models) -> Router:
+    wait_until_rested(hasty_router)
     return hasty_router
 
 
@@ -155,6 +156,7 @@ def test_a_fault_before_the_first_word_is_an_error_and_no_session(
     assert not router.knows(id)
     models.agent.wait_for_running(0)
     models.agent.reset()
+    wait_until_rested(router)
     assert router.answer(PYTHON, session_id=id)["new_session"] is True
 
 

@@ -16,6 +16,7 @@ class Door:
     def __init__(self, settings: Settings) -> None:
         key = settings.api_key.get_secret_value().strip() if settings.api_key else ""
         self._digest = hashlib.sha256(key.encode()).digest() if key else None
+        self._caller = self._digest.hex()[:16] if self._digest else ANYBODY
 
     @property
     def open(self) -> bool:
@@ -24,13 +25,17 @@ class Door:
     def caller(self, scope: Scope) -> str:
         """
         Raises:
-            Unauthorized: the request does not carry the key as `Authorization: Bearer …`.
+            Unauthorized: the request carries the key neither as `Authorization: Bearer …` nor as `X-API-Key`.
         """
         if self._digest is None:
             return ANYBODY
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        scheme, _, key = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        keys = [value for name, value in scope["headers"] if name == b"authorization"]
+        if keys:
+            scheme, _, key = keys[0].partition(b" ") if len(keys) == 1 else (b"", b"", b"")
+        else:  # Anthropic's clients
+            keys = [value for name, value in scope["headers"] if name == b"x-api-key"]
+            scheme, key = (b"bearer", keys[0]) if len(keys) == 1 else (b"", b"")
         digest = hashlib.sha256(key.strip()).digest()
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(digest, self._digest):
+        if not hmac.compare_digest(digest, self._digest) or scheme.lower() != b"bearer":
             raise Unauthorized("send the router's key as `Authorization: Bearer <key>`")
-        return digest.hex()[:16]
+        return self._caller

@@ -1,42 +1,60 @@
-"""Errors of the control plane, in the same envelope as the data plane's."""
+"""Errors of the control plane, in the same envelopes as the data plane's."""
 
 import uuid
+from typing import Any
 
+import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from smart_router.errors import RouterError, StoreUnavailable
+from smart_router.api.envelopes import advice, envelope
+from smart_router.errors import BadRequest, MethodNotAllowed, RouterError, StoreUnavailable, UnknownPath
 
 
 def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RouterError)
     async def ours(request: Request, exc: Exception) -> JSONResponse:
         assert isinstance(exc, RouterError)
-        headers = {"WWW-Authenticate": "Bearer"} if exc.status == 401 else {}
-        return _envelope(exc.status, exc.message, exc.code, headers)
+        return _answer(request, exc)
 
     @app.exception_handler(StoreUnavailable)
     async def store(request: Request, exc: Exception) -> JSONResponse:
-        message = "the session store does not answer; try again shortly"
-        return _envelope(503, message, "store_unavailable", {"Retry-After": "1"})
+        return _answer(request, _StoreGone("the session store does not answer; try again shortly"))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, exc: Exception) -> JSONResponse:
         assert isinstance(exc, RequestValidationError)
         first = exc.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
-        return _envelope(400, f"{place}: {first['msg']}", "bad_request")
+        return _answer(request, BadRequest(f"{place}: {first['msg']}"))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, exc: Exception) -> JSONResponse:
         assert isinstance(exc, HTTPException)
-        code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "bad_request")
+        if exc.status_code == 405:
+            allowed = (exc.headers or {}).get("Allow", "GET")
+            return _answer(request, MethodNotAllowed(request.url.path, allowed))
         message = f"{request.method} {request.url.path}: {exc.detail}; see /docs for what there is"
-        return _envelope(exc.status_code, message, code, dict(exc.headers or {}))
+        error: RouterError = UnknownPath(message) if exc.status_code == 404 else BadRequest(message)
+        error.status = exc.status_code
+        return _answer(request, error)
 
 
-def _envelope(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    body = {"success": False, "error_message": message, "error_code": code, "request_id": uuid.uuid4().hex}
-    return JSONResponse(body, status, headers)
+class _StoreGone(RouterError):
+    status = 503
+    code = "store_unavailable"
+    retry_after_s = 1.0
+
+
+def _answer(request: Request, error: RouterError) -> JSONResponse:
+    """Under `/v1/` as OpenAI says it. A path that nobody knows may be meant for either, and is told in both ways."""
+    request_id = uuid.uuid4().hex
+    body: dict[str, Any] = {}
+    if isinstance(error, UnknownPath) or request.url.path.startswith("/v1/"):
+        body |= msgspec.to_builtins(envelope(error, request_id, "openai"))
+    if not request.url.path.startswith("/v1/"):
+        body |= msgspec.to_builtins(envelope(error, request_id, "ours"))
+    headers = {"X-Request-ID": request_id} | {name.decode(): value.decode() for name, value in advice(error)}
+    return JSONResponse(body, error.status, headers)

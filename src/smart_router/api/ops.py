@@ -12,7 +12,7 @@ from smart_router.classify.classifier import Classifier
 from smart_router.errors import StoreUnavailable
 from smart_router.observe.metrics import Metrics
 from smart_router.observe.stats import Stats
-from smart_router.registry import Registry
+from smart_router.registry import Model, Registry
 from smart_router.sessions.base import SessionStore
 from smart_router.upstream.fleet import Fleet, ReplicaReport
 
@@ -62,7 +62,9 @@ class Ops:
 
     async def health(self) -> Health:
         groups = _by_group(self._fleet.report())
-        endpoints = {group: _endpoint_health(replicas) for group, replicas in groups.items()}
+        endpoints = {
+            model.lane: _endpoint_health(groups.get(model.lane, ()), model) for model in self._registry.models.values()
+        }
         sessions = await self._sessions()
         classifier = ClassifierHealth(kind=self._classifier.kind, trouble=self._classifier.trouble)
         return Health(
@@ -80,6 +82,8 @@ class Ops:
         return self._stats.report()
 
     def metrics(self) -> bytes:
+        self._metrics.in_flight.clear()  # replicas may have gone
+        self._metrics.replica_healthy.clear()
         for replica in self._fleet.report():
             labels = replica.model, replica.endpoint
             self._metrics.in_flight.labels(*labels).set(replica.in_flight)
@@ -157,9 +161,11 @@ def _by_group(reports: Sequence[ReplicaReport]) -> dict[str, list[ReplicaReport]
     return groups
 
 
-def _endpoint_health(replicas: Sequence[ReplicaReport]) -> EndpointHealth:
-    best = min(replicas, key=lambda r: ("healthy", "unknown", "unhealthy").index(r.status))
-    mixed = best.status == "healthy" and any(r.status != "healthy" for r in replicas)
+def _endpoint_health(replicas: Sequence[ReplicaReport], model: Model) -> EndpointHealth:
+    if not replicas:  # a name that no address is known for
+        return EndpointHealth(status="unhealthy", endpoint=model.endpoints[0], response_time=None, replicas=[])
+    best = min(replicas, key=lambda r: (("healthy", "unknown", "unhealthy").index(r.status), r.resting))
+    mixed = best.status == "healthy" and any(r.status != "healthy" or r.resting for r in replicas)
     return EndpointHealth(
         status="degraded" if mixed else best.status,
         endpoint=best.endpoint,
@@ -170,6 +176,8 @@ def _endpoint_health(replicas: Sequence[ReplicaReport]) -> EndpointHealth:
                 "endpoint": r.endpoint,
                 "status": r.status,
                 "in_flight": r.in_flight,
+                "resting": r.resting,
+                "ejected": r.ejected,
                 "trouble": r.trouble,
             }
             for r in replicas

@@ -5,28 +5,31 @@ The exchange is closed here, in the response's own `__call__`, and not in a gene
 when the client leaves before the first chunk.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from time import perf_counter
 from typing import Any
 
 from smart_router.api import wire
-from smart_router.api.asgi import Headers, Send, send_json, send_start
-from smart_router.errors import RouterError, UpstreamError
-from smart_router.exchange import Exchange
+from smart_router.api.asgi import Headers, Send, send_json
+from smart_router.api.envelopes import stream_error
+from smart_router.api.visit import Visit
+from smart_router.errors import UpstreamError
+from smart_router.exchange import Passage, Reply
+from smart_router.pipeline import Pipeline
+from smart_router.settings import Settings
 from smart_router.types import Decision
-
-Finish = Callable[[Exchange], Awaitable[None]]
 
 _EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 
 class Relay:
-    """An ASGI response. *finish* runs when the answer is complete, before the client learns that it is."""
+    """An ASGI response. The exchange is remembered when the answer is complete, before the client learns that it is."""
 
-    def __init__(self, exchange: Exchange, finish: Finish) -> None:
-        self._exchange = exchange
-        self._finish = finish
-        self.started = False  # a stream's headers are out: an error can no longer change the status
+    def __init__(self, reply: Reply, pipeline: Pipeline, visit: Visit, settings: Settings) -> None:
+        self._reply = reply
+        self._pipeline = pipeline
+        self._visit = visit
+        self._within_s = settings.send_timeout
 
     async def __call__(self, send: Send) -> None:
         """
@@ -36,37 +39,40 @@ class Relay:
             UpstreamError: the answer broke off before anything was sent.
         """
         try:
-            await (self._stream(send) if self._exchange.ask.stream else self._whole(send))
+            await (self._stream(send) if self._reply.ask.stream else self._whole(send))
         finally:
-            await self._exchange.close()
+            self._reply.close()
 
     async def _whole(self, send: Send) -> None:
-        exchange = self._exchange
-        async for _ in exchange.pieces():
+        reply = self._reply
+        async for _ in reply.pieces():
             pass
-        await self._finish(exchange)
-        await exchange.close()  # before the client can ask how it went
-        await send_json(send, 200, wire.encode(_response(exchange, result=exchange.text)), _headers(exchange))
+        await self._pipeline.finish(reply)
+        reply.close()  # before the client can ask how it went
+        await send_json(send, 200, wire.encode(_response(reply, result=reply.text)), decided_headers(reply))
 
     async def _stream(self, send: Send) -> None:
-        exchange, self.started = self._exchange, True
-        await send_start(send, 200, _EVENT_STREAM, [*_headers(exchange), (b"cache-control", b"no-cache")])
+        visit, headers = self._visit, [*decided_headers(self._reply), (b"cache-control", b"no-cache")]
+        visit.started = True
+        start = {"status": 200, "headers": [(b"content-type", _EVENT_STREAM), *headers]}
+        await send({"type": "http.response.start", **start})
         async for chunk in self._events():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            message = {"type": "http.response.body", "body": chunk, "more_body": True}
+            await visit.presence.send(send, message, self._within_s)
         await send({"type": "http.response.body", "body": b""})
 
     async def _events(self) -> AsyncIterator[bytes]:
-        exchange = self._exchange
-        yield _event(wire.encode(_route_event(exchange)), b"route")
+        reply = self._reply
+        yield _event(wire.encode(_route_event(reply)), b"route")
         try:
-            async for text in exchange.pieces():
+            async for text in reply.pieces():
                 yield _event(wire.encode(wire.Delta(text)))
         except UpstreamError as exc:
-            yield _event(wire.encode(error_response(exc, exchange.ask.request_id)), b"error")
+            yield stream_error(exc, reply.ask.request_id, "ours")
             return
-        await self._finish(exchange)
-        await exchange.close()
-        yield _event(wire.encode(_response(exchange)), b"done")
+        await self._pipeline.finish(reply)
+        reply.close()
+        yield _event(wire.encode(_response(reply)), b"done")
 
 
 def _event(data: bytes, name: bytes = b"") -> bytes:
@@ -74,62 +80,48 @@ def _event(data: bytes, name: bytes = b"") -> bytes:
     return (b"event: " + name + b"\n" if name else b"") + b"data: " + data + b"\n\n"
 
 
-def error_response(error: Exception, request_id: str) -> wire.ErrorResponse:
-    """What a client may know of *error*: the message of ours, nothing of anybody else's."""
-    if not isinstance(error, RouterError):
-        error = RouterError("something went wrong here; the log knows more")
-    return wire.ErrorResponse(
-        success=False,
-        error_message=error.message,
-        error_code=error.code,
-        request_id=request_id,
-        use_case=error.decision.use_case if error.decision else None,
-        routing_time=error.routing_s,
-    )
+def _route_event(reply: Reply) -> wire.RouteEvent:
+    return wire.RouteEvent(**_decided(reply))
 
 
-def _route_event(exchange: Exchange) -> wire.RouteEvent:
-    return wire.RouteEvent(**_decided(exchange))
-
-
-def _response(exchange: Exchange, **result: Any) -> wire.RouteResponse:
-    usage, timing = exchange.usage, exchange.timing
+def _response(reply: Reply, **result: Any) -> wire.RouteResponse:
+    usage, timing = reply.usage, reply.timing
     return wire.RouteResponse(
         success=True,
         inference_time=timing.inference_s,
         total_time=timing.total_s,
         usage=wire.UsageOut(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens),
-        finish_reason=exchange.finish_reason,
-        **_decided(exchange),
+        finish_reason=reply.finish_reason,
+        **_decided(reply),
         **result,
     )
 
 
-def _decided(exchange: Exchange) -> dict[str, Any]:
+def _decided(reply: Reply) -> dict[str, Any]:
     """The fields that a stream's first event and the full record share."""
-    decision = exchange.decision
+    decision = reply.decision
     return {
         "use_case": decision.use_case,
-        "selected_model": exchange.lease.model.id,
+        "selected_model": reply.lease.model.id,
         "confidence": decision.confidence,
         "reason": decision.reason,
         "bypass_used": decision.bypass,
         "context_changed": decision.context_changed,
-        "session_id": exchange.ask.session_id,
-        "new_session": exchange.new_session,
-        "routing_time": exchange.timing.routing_s,
-        "request_id": exchange.ask.request_id,
+        "session_id": reply.ask.session_id,
+        "new_session": reply.new_session,
+        "routing_time": reply.timing.routing_s,
+        "request_id": reply.ask.request_id,
     }
 
 
-def _headers(exchange: Exchange) -> Headers:
+def decided_headers(exchange: Reply | Passage) -> Headers:
     decision, timing = exchange.decision, exchange.timing
     waited = (timing.ended or perf_counter()) - timing.asked
     return [
         (b"x-session-id", exchange.ask.session_id.encode()),
         (b"x-request-id", exchange.ask.request_id.encode()),
         *decision_headers(decision, exchange.lease.model.id),
-        (b"server-timing", f"routing;dur={timing.routing_s * 1e3:.3f}, inference;dur={waited * 1e3:.3f}".encode()),
+        (b"server-timing", b"routing;dur=%.3f, inference;dur=%.3f" % (timing.routing_s * 1e3, waited * 1e3)),
     ]
 
 
@@ -139,5 +131,5 @@ def decision_headers(decision: Decision, model: str) -> list[tuple[bytes, bytes]
         (b"x-route-model", model.encode()),
         (b"x-route-reason", decision.reason.encode()),
         (b"x-route-bypass", b"true" if decision.bypass else b"false"),
-        (b"x-route-confidence", f"{decision.confidence:.4f}".encode()),
+        (b"x-route-confidence", b"%.4f" % decision.confidence),
     ]

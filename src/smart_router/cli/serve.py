@@ -23,6 +23,7 @@ def serve(
     """
     import uvicorn
 
+    from smart_router.api.server import HttpProtocol
     from smart_router.app import create_app
     from smart_router.observe.logs import configure_logs
     from smart_router.settings import load_settings
@@ -44,7 +45,8 @@ def serve(
         host=host,
         port=port,
         workers=workers,
-        http="httptools",
+        http=HttpProtocol,
+        proxy_headers=False,  # nothing here depends on a client's address
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,0 +1,135 @@
+"""What the client's own conversation tells: the last turn's words, its media, and whose conversation it is."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from smart_router.api.body import Head
+from smart_router.errors import BadRequest
+from smart_router.types import NOTHING, MediaKind
+
+DISTINCTIVE = 12  # characters of a first message from which on it tells conversations apart; "hi" does not
+ID_BYTES = 16
+
+_MEDIA: dict[str, MediaKind] = {
+    "image_url": "image", "input_image": "image", "image": "image", "image_pil": "image", "image_embeds": "image",
+    "audio_url": "audio", "input_audio": "audio", "audio": "audio", "video_url": "video", "video": "video",
+}  # fmt: skip
+
+
+class _Part(Struct):
+    type: str = ""
+    text: str | None = None
+
+
+class _Message(Struct):
+    role: str = ""
+    content: str | list[_Part | str] | None = None
+
+
+class Turn(Struct, frozen=True):
+    """*media*: of the last message of the user; *carried*: of all earlier ones."""
+
+    text: str = ""
+    media: frozenset[MediaKind] = NOTHING
+    carried: frozenset[MediaKind] = NOTHING
+    opening: tuple[str, ...] = ()  # what the conversation began with; empty if that tells nothing
+
+
+_Said = str | list[_Message | str | int | list[Any]] | None
+_said = msgspec.json.Decoder(_Said)
+_system = msgspec.json.Decoder(str | list[_Part | str] | None)
+
+
+def last_turn(head: Head) -> Turn:
+    """
+    Of `messages`, `input` or `prompt`, whichever there is.
+
+    Raises:
+        BadRequest: it cannot be read; names the field.
+    """
+    field, raw = _conversation_of(head)
+    if not raw:
+        return Turn()
+    messages = _messages(_decoded(raw, _said, field))
+    users = [i for i, message in enumerate(messages) if message.role in ("user", "")]
+    if not users:
+        return Turn()
+    last = users[-1]
+    return Turn(
+        text=_text(messages[last]),
+        media=_media(messages[last:]),
+        carried=_media(messages[:last]),
+        opening=_opening(messages, users[0], head),
+    )
+
+
+def derived_session(caller: str, opening: Sequence[str]) -> str | None:
+    """
+    An id that the later turns of the same conversation get too, and other callers' do not; None if its opening is too
+    common to tell it from others.
+    """
+    if not opening:
+        return None
+    text = "\0".join(opening).encode()
+    digest = hmac.new(caller.encode(), text, hashlib.sha256).digest()[:ID_BYTES]
+    return f"c-{digest.hex()}"
+
+
+def _conversation_of(head: Head) -> tuple[str, Raw]:
+    fields = (("messages", head.messages), ("input", head.input), ("prompt", head.prompt))
+    return next(((name, raw) for name, raw in fields if bytes(raw)), ("messages", Raw()))
+
+
+def _messages(said: Any) -> list[_Message]:
+    if isinstance(said, str):
+        return [_Message("user", said)]
+    return [m if isinstance(m, _Message) else _Message("user", m) for m in said or () if isinstance(m, _Message | str)]
+
+
+def _opening(messages: Sequence[_Message], first: int, head: Head) -> tuple[str, ...]:
+    """System prompt, user and first message; with a message that many begin with, also the first answer."""
+    said = _text(messages[first])
+    system = [_text(message) for message in messages[:first]]
+    given = (raw for raw in (head.system, head.instructions) if bytes(raw))
+    system += [_text(_Message("system", _decoded(raw, _system, "system"))) for raw in given]
+    opening = (bytes(head.user).decode(errors="replace"), *system, said)
+    if len(said) >= DISTINCTIVE:
+        return opening
+    replies = (_text(m) for m in messages[first + 1 :] if m.role == "assistant")
+    reply = next(replies, "")
+    return (*opening, reply) if len(reply) >= DISTINCTIVE else ()
+
+
+def _text(message: _Message) -> str:
+    content = message.content
+    if isinstance(content, str):
+        return content
+    texts = (part if isinstance(part, str) else part.text or "" for part in content or ())
+    return "\n".join(text for text in texts if text)
+
+
+def _media(messages: Iterable[_Message]) -> frozenset[MediaKind]:
+    kinds = {
+        _MEDIA[part.type]
+        for message in messages
+        if isinstance(message.content, list)
+        for part in message.content
+        if isinstance(part, _Part) and part.type in _MEDIA
+    }
+    return frozenset(kinds) if kinds else NOTHING
+
+
+def _decoded(raw: Raw, decoder: "msgspec.json.Decoder[Any]", field: str) -> Any:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as exc:
+        raise BadRequest(f"{field}: {exc}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise BadRequest(
+            f"{field}: cannot be read ({type(exc).__name__}); send it as the API's reference says"
+        ) from None

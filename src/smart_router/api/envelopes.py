@@ -1,0 +1,105 @@
+"""One error, three envelopes: ours, OpenAI's and Anthropic's."""
+
+import math
+from typing import Literal
+
+from msgspec import Struct
+
+from smart_router.api import wire
+from smart_router.api.asgi import Headers
+from smart_router.errors import MethodNotAllowed, RouterError, Unauthorized
+
+Dialect = Literal["ours", "openai", "responses", "anthropic"]
+
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_ANTHROPIC_TYPES = {
+    401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
+    429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
+}  # fmt: skip
+
+
+class OpenAIError(Struct):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIEnvelope(Struct):
+    """https://platform.openai.com/docs/guides/error-codes"""
+
+    error: OpenAIError
+
+
+class ResponsesErrorEvent(Struct):
+    """https://platform.openai.com/docs/api-reference/responses-streaming/error"""
+
+    type: Literal["error"]
+    code: str
+    message: str
+    param: str | None
+    sequence_number: int
+
+
+class AnthropicError(Struct):
+    type: str
+    message: str
+
+
+class AnthropicEnvelope(Struct):
+    """https://docs.anthropic.com/en/api/errors"""
+
+    type: Literal["error"]
+    error: AnthropicError
+    request_id: str
+
+
+def envelope(error: Exception, request_id: str, dialect: Dialect) -> Struct:
+    """What a client may know of *error*: the message of ours, nothing of anybody else's."""
+    if not isinstance(error, RouterError):
+        error = RouterError("something went wrong here; the log knows more")
+    if dialect in ("openai", "responses"):
+        return OpenAIEnvelope(OpenAIError(error.message, openai_type(error.status), _param(error), error.code))
+    if dialect == "anthropic":
+        return AnthropicEnvelope("error", AnthropicError(_anthropic_type(error.status), error.message), request_id)
+    return wire.ErrorResponse(
+        success=False,
+        error_message=error.message,
+        error_code=error.code,
+        request_id=request_id,
+        use_case=error.decision.use_case if error.decision else None,
+        routing_time=error.routing_s,
+    )
+
+
+def openai_type(status: int) -> str:
+    return _OPENAI_TYPES.get(status) or ("invalid_request_error" if status < 500 else "server_error")
+
+
+def advice(error: Exception) -> Headers:
+    """The headers that belong to an error."""
+    if isinstance(error, RouterError) and error.retry_after_s is not None:
+        return [(b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode())]
+    if isinstance(error, MethodNotAllowed):
+        return [(b"allow", error.allowed.encode())]
+    return [(b"www-authenticate", b"Bearer")] if isinstance(error, Unauthorized) else []
+
+
+def stream_error(error: Exception, request_id: str, dialect: Dialect) -> bytes:
+    """An event that says how a stream broke off; the line breaks in front end whatever line was under way."""
+    name = b"" if dialect == "openai" else b"event: error\n"
+    lead = b"" if dialect == "ours" else b"\n\n"
+    said = envelope(error, request_id, dialect)
+    if dialect == "responses" and isinstance(said, OpenAIEnvelope):
+        said = ResponsesErrorEvent("error", said.error.code, said.error.message, None, 0)
+    return lead + name + b"data: " + wire.encode(said) + b"\n\n"
+
+
+def _param(error: RouterError) -> str | None:
+    """The field that a message of ours begins with."""
+    place, colon, _ = error.message.partition(": ")
+    return place if colon and error.status in (400, 404) and place.isidentifier() else None
+
+
+def _anthropic_type(status: int) -> str:
+    return _ANTHROPIC_TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")

@@ -1,0 +1,277 @@
+"""
+The OpenAI-style paths: a request is decided on and passed on as it came, but for `model`.
+
+An allowlist: what is sent upstream is a path of `APIS`, never the client's own.
+"""
+
+import re
+import uuid
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from smart_router.api.asgi import Receive, Scope, Send, check_length
+from smart_router.api.body import Head, read_head, with_fields, with_model
+from smart_router.api.conversation import Turn, derived_session, last_turn
+from smart_router.api.envelopes import Dialect
+from smart_router.api.passing import Pass
+from smart_router.api.upload import Upload
+from smart_router.api.visit import Desk, Visit
+from smart_router.errors import BadRequest, MethodNotAllowed, UnknownModel, UnknownPath
+from smart_router.opening import Attempt
+from smart_router.pipeline import Pipeline
+from smart_router.registry import Registry
+from smart_router.types import NOTHING, Ask, Keeps
+from smart_router.upstream.base import Forward, Forwarded
+from smart_router.upstream.fleet import Lease
+from smart_router.upstream.response import Header
+
+AUTO = "auto"
+
+
+class Api(Struct, frozen=True):
+    """
+    One path. *needs*: what a model must be registered for when `auto` has no words to go by; *usual*: the use case that
+    is meant, where the registry has one of that name.
+    """
+
+    path: str
+    keeps: Keeps = "session"
+    needs: frozenset[str] = NOTHING
+    usual: str | None = None
+    dialect: Dialect = "openai"
+    upload: bool = False
+
+
+_TRANSCRIBES = frozenset({"transcriptions", "speech_recognition"})
+
+APIS: Mapping[str, Api] = {
+    api.path: api
+    for api in (
+        Api("/v1/chat/completions"),
+        Api("/v1/completions"),
+        Api("/v1/responses", dialect="responses"),
+        Api("/v1/messages", dialect="anthropic"),
+        Api("/v1/messages/count_tokens", "peek", dialect="anthropic"),
+        Api("/tokenize", "peek"),
+        Api("/detokenize", "peek"),
+        Api("/v1/embeddings", "nothing", frozenset({"embeddings", "embedding"})),
+        Api("/v1/rerank", "nothing", frozenset({"rerank", "reranking"})),
+        Api("/v1/score", "nothing", frozenset({"score", "scoring", "rerank", "reranking"})),
+        Api("/v1/audio/speech", "nothing", frozenset({"speech", "speech_generation"}), "tts"),
+        Api("/v1/audio/transcriptions", "nothing", _TRANSCRIBES, "stt", upload=True),
+        Api("/v1/audio/translations", "nothing", _TRANSCRIBES, "stt", upload=True),
+    )
+}
+# A minimal chat: `model` may be left out, and it streams unless told not to.
+CHAT_PATH = "/api/chat"
+CHAT = APIS["/v1/chat/completions"]
+_RESPONSE = re.compile(r"/v1/responses/([A-Za-z0-9_-]{1,128})(/cancel)?")
+# Passed on: what describes the body, and what follows a request through a system.
+_PASSED_ON = (b"content-type", b"accept", b"traceparent", b"tracestate", b"anthropic-version", b"anthropic-beta")
+
+
+class OpenAIApi:
+    """The handlers of `APIS`, and of stored responses."""
+
+    def __init__(self, pipeline: Pipeline, desk: Desk, registry: Registry) -> None:
+        self._pipeline = pipeline
+        self._desk = desk
+        self._registry = registry
+        self._ids = _ids(registry)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Any path under `/v1/` that nobody else serves."""
+        api = CHAT if scope["path"] == CHAT_PATH else APIS.get(scope["path"])
+        visit = Visit(scope, receive, self._desk.presence, api.dialect if api else "openai")
+        passing: Pass | None = None
+        attempt: Attempt[Forwarded]
+        try:
+            if api is None:
+                visit.ask, attempt = await self._stored(visit, scope)
+            else:
+                visit.ask, attempt = await self._asked(visit, api, scope, receive)
+            passing = Pass(await self._pipeline.forward(visit.ask, attempt), visit, self._desk.settings.send_timeout)
+            await passing(send)
+        except BaseException as exc:
+            await self._desk.failed(visit, send, exc, observe=passing is None)
+        finally:
+            visit.presence.leave()
+
+    async def _asked(self, visit: Visit, api: Api, scope: Scope, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
+        caller = self._desk.caller(scope)
+        if api.upload:
+            return await self._uploaded(visit, api, caller, receive)
+        body = await visit.json_body(receive, self._desk.settings)
+        head = read_head(body)
+        if visit.path == CHAT_PATH and (lacking := _lacking(head)):
+            body = with_fields(body, lacking)
+            head = read_head(body)
+        return await self._read(visit, api, caller, body, head)
+
+    async def _read(
+        self, visit: Visit, api: Api, caller: str, body: bytes, head: Head
+    ) -> tuple[Ask, Attempt[Forwarded]]:
+        use_case, model = self.resolve(head.model)
+        session = visit.session(None if b"x-session-id" in visit.headers else head.session_id)
+        turn = Turn()
+        if (model is None or session is None) and not api.needs:
+            turn = last_turn(head)
+        held = await self._pipeline.held(caller, head.previous_response_id) if head.previous_response_id else None
+        if held is not None:
+            model = held.model if held.model in self._registry.models else model
+        if session is None:
+            session = held.session_id if held else _session_of(head, caller, turn)
+        ask = Ask(
+            visit.request_id,
+            caller,
+            turn.text,
+            session,
+            use_case=use_case,
+            stream=head.stream is True,
+            model=model,
+            media=turn.media,
+            carried=turn.carried,
+            needs=api.needs,
+            usual=api.usual,
+            keeps=api.keeps,
+            held_at=held.replica if held else None,
+            path=api.path,
+        )
+        return ask, Onward(api.path, self._headers(visit), body, head)
+
+    async def _uploaded(self, visit: Visit, api: Api, caller: str, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
+        most, headers = self._desk.settings.max_body_bytes, visit.headers
+        check_length(headers.get(b"content-length"), most)
+        visit.expect_body(self._desk.settings)
+        upload = Upload(
+            headers.get(b"content-type", b""), headers.get(b"content-length"), receive, most, visit.presence
+        )
+        await upload.begin()
+        use_case, model = self.resolve(upload.model)
+        session = visit.session(None) or uuid.uuid4().hex
+        ask = Ask(
+            visit.request_id,
+            caller,
+            "",
+            session,
+            use_case=use_case,
+            model=model,
+            needs=api.needs,
+            usual=api.usual,
+            keeps=api.keeps,
+            path=api.path,
+        )
+        return ask, OnwardUpload(api.path, self._headers(visit), upload)
+
+    async def _stored(self, visit: Visit, scope: Scope) -> tuple[Ask, Attempt[Forwarded]]:
+        """`GET /v1/responses/{id}` and `POST /v1/responses/{id}/cancel`: only the replica that answered knows it."""
+        found = _RESPONSE.fullmatch(scope["path"])
+        if found is None:
+            raise UnknownPath(f"{visit.path[:200]}: there is no such path here; see /docs for what there is")
+        caller = self._desk.door.caller(scope)
+        id, cancel = found.groups()
+        method = "POST" if cancel else "GET"
+        if scope["method"] != method:
+            raise MethodNotAllowed(visit.path, method)
+        visit.presence.all_read()
+        held = await self._pipeline.held(caller, id)
+        if held is None or held.model not in self._registry.models:
+            raise UnknownPath(f"no response {id} is known; it may have expired")
+        ask = Ask(
+            visit.request_id, caller, "", held.session_id, model=held.model, keeps="nothing", held_at=held.replica,
+            path="/v1/responses/{id}",
+        )  # fmt: skip
+        query = b"?" + scope["query_string"] if scope["query_string"] and not cancel else b""
+        return ask, Stored(method, found[0], query, self._headers(visit))
+
+    def resolve(self, name: object) -> tuple[str | None, str | None]:
+        """
+        Use case and model that a client's `model` stands for; both None for `auto`.
+
+        Raises:
+            BadRequest: there is none.
+            UnknownModel: nothing here is called that.
+        """
+        if name == AUTO:
+            return None, None
+        if not isinstance(name, str) or not name:
+            raise BadRequest(f"model: is missing; send {AUTO}, a use case or a model: {', '.join(self._ids)}")
+        if name in self._registry.use_cases:
+            return name, None
+        model = self._ids.get(name)
+        if model is None:
+            raise UnknownModel(f"model: there is no {name[:100]!r} here; there are {', '.join(self._ids)}")
+        return None, model
+
+    def _headers(self, visit: Visit) -> tuple[Header, ...]:
+        given = visit.headers
+        passed = [(name, given[name]) for name in _PASSED_ON if name in given]
+        return (*passed, (b"x-request-id", visit.request_id.encode()))
+
+
+def _ids(registry: Registry) -> dict[str, str | None]:
+    """What `model` may be, and the model that it names, if it names one. A server's own name for a model works too."""
+    served = [model.served_name for model in registry.models.values()]
+    aliases = {m.served_name: m.id for m in registry.models.values() if served.count(m.served_name) == 1}
+    use_cases: dict[str, str | None] = dict.fromkeys(registry.use_cases)
+    return {AUTO: None} | use_cases | aliases | {id: id for id in registry.models}
+
+
+def _lacking(head: Head) -> dict[str, object]:
+    """What `/api/chat` fills in."""
+    model: dict[str, object] = {} if isinstance(head.model, str) else {"model": AUTO}
+    return model if isinstance(head.stream, bool) else model | {"stream": True}
+
+
+def _session_of(head: Head, caller: str, turn: Turn) -> str:
+    reference = head.conversation_ref
+    opening = (reference,) if reference is not None else turn.opening
+    return derived_session(caller, opening) or uuid.uuid4().hex
+
+
+class Onward:
+    """Passes a JSON body on, under the name that the server knows the model by."""
+
+    again = True
+
+    def __init__(self, path: str, headers: tuple[Header, ...], body: bytes, head: Head) -> None:
+        self._path = path.encode()
+        self._headers = headers
+        self._body = body
+        self._head = head
+
+    async def __call__(self, lease: Lease, within_s: float) -> Forwarded:
+        body = with_model(self._body, self._head, lease.model.served_name)
+        forward = Forward(self._path, body, self._headers, stream=self._head.stream is True)
+        return await lease.upstream.forward(forward, lease.endpoint, within_s)
+
+
+class OnwardUpload:
+    """Passes an upload on while it arrives."""
+
+    def __init__(self, path: str, headers: tuple[Header, ...], upload: Upload) -> None:
+        self._path = path.encode()
+        self._headers = headers
+        self._upload = upload
+
+    @property
+    def again(self) -> bool:
+        return self._upload.again
+
+    async def __call__(self, lease: Lease, within_s: float) -> Forwarded:
+        body, length = self._upload.with_model(lease.model.served_name)
+        forward = Forward(self._path, body, self._headers, length=length)
+        return await lease.upstream.forward(forward, lease.endpoint, within_s)
+
+
+class Stored:
+    """Asks for an answer that a server keeps."""
+
+    again = False
+
+    def __init__(self, method: str, path: str, query: bytes, headers: tuple[Header, ...]) -> None:
+        self._forward = Forward(path.encode() + query, headers=headers, method=method.encode())
+
+    async def __call__(self, lease: Lease, within_s: float) -> Forwarded:
+        return await lease.upstream.forward(self._forward, lease.endpoint, within_s)

@@ -1,0 +1,170 @@
+"""One request at the data plane's door: its headers and ids, its refusal, and the record of a failure."""
+
+import asyncio
+import re
+import uuid
+from time import perf_counter
+
+import structlog
+
+from smart_router.api import wire
+from smart_router.api.asgi import ClientGone, Receive, Scope, Send, read_body, send_json
+from smart_router.api.auth import Door
+from smart_router.api.envelopes import Dialect, advice, envelope
+from smart_router.api.presence import Presence, Visitor
+from smart_router.errors import (
+    BackendTimeout,
+    BadRequest,
+    MethodNotAllowed,
+    NoModelAvailable,
+    RouterError,
+    UnsupportedMedia,
+    UpstreamError,
+)
+from smart_router.observe.finished import Finished, Observer, Outcome, tell
+from smart_router.settings import Settings
+from smart_router.types import Ask
+
+log = structlog.get_logger("api")
+
+LEFT = 499  # nginx's status, for the log, of a client that did not wait for its answer
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Visit:
+    """Knows what is common to all paths of the data plane. `started`: headers are out, the status is said."""
+
+    __slots__ = ("ask", "dialect", "headers", "path", "presence", "received", "request_id", "session_given", "started")
+
+    def __init__(self, scope: Scope, receive: Receive, presence: Presence, dialect: Dialect = "ours") -> None:
+        self.received = perf_counter()
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])  # of a name that comes twice, the last
+        self.path: str = scope["path"]
+        self.dialect = dialect
+        self.presence: Visitor = presence.enter(receive)
+        given = self.header(b"x-request-id")
+        self.request_id = given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        self.ask: Ask | None = None
+        self.session_given = False
+        self.started = False
+
+    def header(self, name: bytes) -> str | None:
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def session(self, in_body: str | None) -> str | None:
+        """
+        The session's id as the client gives it, first in the body, then as a header.
+
+        Raises:
+            BadRequest: it is not well formed.
+        """
+        given = in_body if in_body is not None else self.header(b"x-session-id")
+        self.session_given = given is not None
+        return None if given is None else wire.checked_session_id(given)
+
+    async def json_body(self, receive: Receive, settings: Settings) -> bytes:
+        """
+        Raises:
+            UnsupportedMedia, BodyTooLarge, ClientGone; a body that is too slow cancels this task.
+        """
+        media_type = self.headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+        if media_type != b"application/json":
+            raise UnsupportedMedia("send JSON with `Content-Type: application/json`")
+        self.expect_body(settings)
+        body = await read_body(self.headers.get(b"content-length"), receive, settings.max_body_bytes)
+        self.presence.all_read()
+        return body
+
+    def expect_body(self, settings: Settings) -> None:
+        """
+        Raises:
+            UnsupportedMedia: it is compressed.
+        """
+        if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise UnsupportedMedia("send the body uncompressed, without Content-Encoding")
+        within_s = settings.body_timeout
+        self.presence.expect(within_s, BadRequest(f"the body did not arrive within {within_s:g} s; send it faster"))
+
+    def own_headers(self) -> list[tuple[bytes, bytes]]:
+        found = [(b"x-request-id", self.request_id.encode())]
+        return [*found, (b"x-session-id", self.ask.session_id.encode())] if self.ask and self.session_given else found
+
+    async def refuse(self, send: Send, error: Exception) -> None:
+        """Say what went wrong, to a client that is still there and has not been told a status."""
+        if isinstance(error, ClientGone) or self.started:
+            return
+        if not isinstance(error, RouterError):
+            log.error("internal error", request_id=self.request_id, exc_info=error)
+        body = wire.encode(envelope(error, self.request_id, self.dialect))
+        await send_json(send, getattr(error, "status", 500), body, [*self.own_headers(), *advice(error)])
+
+    def record(self, error: Exception) -> Finished:
+        """Of a request that never became an exchange."""
+        ours = error if isinstance(error, RouterError) else RouterError("internal error")
+        decision = ours.decision
+        return Finished(
+            request_id=self.request_id,
+            session_id=self.ask.session_id if self.ask else "",
+            outcome=_outcome(error),
+            total_s=perf_counter() - self.received,
+            use_case=decision.use_case if decision else None,
+            reason=decision.reason if decision else None,
+            confidence=decision.confidence if decision else 0.0,
+            bypass=decision.bypass if decision else False,
+            encoded=bool(decision and decision.scores),
+            routing_s=ours.routing_s,
+            status=LEFT if isinstance(error, ClientGone) else ours.status,
+            path=self.ask.path if self.ask else "none",
+        )
+
+
+class Desk:
+    """What every handler of the data plane needs. *observers* hear of requests that never became an exchange."""
+
+    def __init__(self, door: Door, settings: Settings, observers: tuple[Observer, ...]) -> None:
+        self.presence = Presence()
+        self.door = door
+        self.settings = settings
+        self.observers = observers
+
+    def caller(self, scope: Scope) -> str:
+        """
+        Raises:
+            MethodNotAllowed, Unauthorized
+        """
+        if scope["method"] != "POST":
+            raise MethodNotAllowed(scope["path"], "POST")
+        return self.door.caller(scope)
+
+    async def failed(self, visit: Visit, send: Send, error: BaseException, *, observe: bool) -> None:
+        """
+        Answer for *error*, whatever it is.
+
+        Raises:
+            the error itself, where all that is left is to break the connection off, or the task was cancelled.
+        """
+        if isinstance(error, asyncio.CancelledError):
+            explained = visit.presence.explained()
+            if explained is None:
+                raise error
+            error = explained
+        if not isinstance(error, Exception):
+            raise error
+        if observe:
+            tell(self.observers, visit.record(error))
+        if visit.started and not isinstance(error, ClientGone):
+            raise error  # the server closes the connection: the client sees that the answer is not complete
+        await visit.refuse(send, error)
+
+
+def _outcome(error: Exception) -> Outcome:
+    if isinstance(error, ClientGone):
+        return "aborted"
+    if isinstance(error, BackendTimeout):
+        return "timeout"
+    if isinstance(error, NoModelAvailable):
+        return "unavailable"
+    if isinstance(error, UpstreamError):
+        return "upstream_error" if error.status >= 500 else "client_error"
+    return "client_error" if isinstance(error, RouterError) and error.status < 500 else "internal_error"
