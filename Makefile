@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
 REAL := $(BIN)/python scripts/real_vllm/run.py --env .venv-vllm --models .demo/models --
 
-.PHONY: setup setup-build demo demo-vllm serve test test-vllm check fix classifier lock clean
+.PHONY: setup setup-build demo demo-vllm serve test test-vllm bench profile check fix classifier lock clean
 
 setup: $(VENV)/.dev                ## everything for developing
 
@@ -42,12 +42,21 @@ serve: $(VENV)/.demo               ## the router on ROUTER_PORT, 8001
 	@$(BIN)/python -m smart_router serve
 
 test: check                        ## lint, types and all tests that need no real vLLM
+	@scripts/install_nginx.sh
 	@$(BIN)/pytest -m "not real_vllm"
 
 test-vllm: $(VENV)/.dev            ## what only real vLLM servers can show
 	@scripts/real_vllm/setup.sh .venv-vllm
 	@.venv-vllm/bin/python scripts/real_vllm/make_models.py .demo/models
 	@$(REAL) $(BIN)/pytest tests/real_vllm -m real_vllm
+
+bench: $(VENV)/.dev                ## beside other routers (20 minutes, 1.1 GB the first time); BENCH='--quick' tries it
+	@PYTHON=$(PYTHON) benchmarks/install_peers.sh .bench
+	@$(BIN)/python -m benchmarks.run $(BENCH)
+
+profile: $(VENV)/.dev              ## where the router's CPU time goes (as root)
+	@PYTHON=$(PYTHON) benchmarks/install_peers.sh .bench
+	@$(BIN)/python -m benchmarks.profile $(PROFILE)
 
 check: $(VENV)/.dev                ## formatting, lint, types
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet . && $(BIN)/mypy
@@ -65,4 +74,4 @@ lock:                              ## requirements/*.txt from pyproject.toml; ne
 	@uv pip compile -q --generate-hashes --python-version 3.11 --no-header pyproject.toml --extra build -c requirements/runtime.txt --no-emit-package torch -o requirements/build.txt
 
 clean:
-	rm -rf $(VENV) .venv-vllm .demo build dist
+	rm -rf $(VENV) .venv-vllm .bench .demo build dist
