@@ -27,7 +27,7 @@ class Chooser:
             name: tuple(frozenset[str](model.accepts) for model in registry.candidates(name))
             for name in registry.use_cases
         }
-        self._candidates: dict[tuple[str, frozenset[MediaKind], frozenset[str], bool], tuple[Model, ...]] = {}
+        self._candidates: dict[tuple[object, ...], tuple[Model, ...]] = {}
         self._served_by = {id: _use_cases_of(id, registry) for id in registry.models}
 
     async def choose(self, ask: Ask, standing: Standing | None, *, explain: bool = False) -> Decision:
@@ -61,7 +61,7 @@ class Chooser:
         Raises:
             BadRequest: none takes what is attached.
         """
-        key = (ask.model or decision.use_case, ask.attached | ask.carried, ask.needs, ask.held_at is None)
+        key = (ask.model, decision.use_case, ask.attached | ask.carried, ask.needs, ask.held_at is None)
         found = self._candidates.get(key)
         if found is None:
             found = self._candidates[key] = self._found(ask, decision.use_case, ask.attached | ask.carried)

@@ -107,7 +107,12 @@ class Exchange(Generic[_A]):
             return "timeout" if isinstance(self.failure, BackendTimeout) else "upstream_error"
         return "ok" if self.complete else "aborted"
 
-    def _finished(self, **more: Any) -> Finished:
+    @property
+    def status(self) -> int:
+        """What the client was told."""
+        return 200
+
+    def _finished(self) -> Finished:
         timing, decision, model, before = self.timing, self.decision, self.lease.model.id, self.before
         return Finished(
             request_id=self.ask.request_id,
@@ -130,7 +135,7 @@ class Exchange(Generic[_A]):
             usage=self.usage,
             failure=self.failure.code if self.failure else None,
             path=self.ask.path,
-            **more,
+            status=self.status,
         )
 
 
@@ -190,5 +195,6 @@ class Passage(Exchange[Forwarded]):
     def _outcome(self) -> Outcome:
         return "client_error" if self.complete and self.answer.status >= 400 else super()._outcome()
 
-    def _finished(self, **more: Any) -> Finished:
-        return super()._finished(status=self.answer.status, **more)
+    @property
+    def status(self) -> int:
+        return self.answer.status

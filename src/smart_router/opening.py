@@ -72,7 +72,7 @@ class Opener:
         Raises:
             RouterError: the last failure, or that there was nobody to ask.
         """
-        failure: RouterError = NoModelAvailable("no model server is reachable for this use case; try again shortly")
+        failure: RouterError | None = None
         until = monotonic() + self._settings.open_timeout
         self._fleet.note_request()
         for lease in self._leases(ask, candidates, session):
@@ -84,7 +84,7 @@ class Opener:
             failure = _worth_telling(failure, found)
             if not attempt.again or monotonic() >= until:
                 break
-        raise failure
+        raise failure or NoModelAvailable("no model server is reachable for this use case; try again shortly")
 
     async def _attempt(self, lease: Lease, attempt: Attempt[_A], within_s: float) -> Opened[_A] | UpstreamError:
         try:
@@ -171,7 +171,7 @@ class OwnWords:
         return Call(self._ask, model, history, stream=self._ask.stream)
 
 
-def _worth_telling(before: RouterError, failure: RouterError) -> RouterError:
+def _worth_telling(before: RouterError | None, failure: RouterError) -> RouterError | None:
     """The last failure; of two that say "busy", the one that says for how short; that nobody is there says least."""
     if isinstance(failure, BackendUnreachable):
         return before

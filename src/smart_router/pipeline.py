@@ -11,7 +11,7 @@ The path of a request, top-down:
       remember   append the exchange to the conversation
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from smart_router.errors import RouterError, StoreUnavailable
 from smart_router.exchange import Exchange, Passage, Reply, Timing
 from smart_router.observe.finished import Observer
 from smart_router.observe.metrics import Metrics
-from smart_router.opening import Attempt, Opener, OwnWords
+from smart_router.opening import Attempt, Opened, Opener, OwnWords
 from smart_router.registry import Model
 from smart_router.sessions.base import Begun, Held, Key, Pin, SessionStore
 from smart_router.settings import Settings
@@ -105,38 +105,71 @@ class Pipeline:
 
     async def _serve(self, ask: Ask, history: bool, attempt: Callable[[Begun], Attempt[Any]], kind: type[_E]) -> _E:
         timing = Timing(perf_counter())
-        begun = await self._begin(ask, history)
+        beginning = self._begin(ask, history)
+        if ask.model is not None and self._fleet.is_alone(ask.model):
+            return await self._serve_meanwhile(ask, beginning, timing, attempt(_NOTHING), kind)
+        begun = await self._begun(beginning, timing.started)
         decision = await self._chooser.choose(ask, _standing(begun.session))
         timing.decided = timing.asked = perf_counter()
+        opened, preferred = await self._open(ask, decision, begun.session, timing, attempt(begun))
+        exchange = kind(ask, decision, opened.lease, opened.answer, timing, begun.session, preferred, self._observers)
+        return await self._pinned(exchange)
+
+    async def _serve_meanwhile(
+        self, ask: Ask, beginning: Coroutine[Any, Any, Begun], timing: Timing, attempt: Attempt[Any], kind: type[_E]
+    ) -> _E:
+        """The client named a model that has one server: there is nothing to choose, so nobody waits for the session."""
         try:
-            candidates = self._chooser.candidates(ask, decision)
-            opened = await self._opener.open(ask, candidates, begun.session, attempt(begun))
-        except RouterError as exc:
-            exc.decision, exc.routing_s = decision, timing.routing_s
+            decision = await self._chooser.choose(ask, None)
+            timing.decided = timing.asked = perf_counter()
+            opened, preferred = await self._open(ask, decision, None, timing, attempt)
+        except BaseException:
+            beginning.close()
             raise
-        exchange = kind(
-            ask, decision, opened.lease, opened.answer, timing, begun.session, candidates[0].id, self._observers
-        )
+        exchange = kind(ask, decision, opened.lease, opened.answer, timing, None, preferred, self._observers)
         try:
-            await self._pin(exchange)
+            exchange.before = (await self._begun(beginning)).session
+            exchange.decision = await self._chooser.choose(ask, _standing(exchange.before))
         except BaseException:
             exchange.abandon()
             raise
-        return exchange
+        return await self._pinned(exchange)
 
-    async def _begin(self, ask: Ask, history: bool) -> Begun:
-        if ask.keeps != "session":
-            return Begun(await self._peek(ask)) if ask.keeps == "peek" else _NOTHING
-        started = perf_counter()
+    async def _open(
+        self, ask: Ask, decision: Decision, session: Session | None, timing: Timing, attempt: Attempt[Any]
+    ) -> tuple[Opened[Any], str]:
+        """The accepted answer, and the model that should have given it."""
         try:
-            begun = await self._store.begin(_key(ask), history=history)
+            candidates = self._chooser.candidates(ask, decision)
+            return await self._opener.open(ask, candidates, session, attempt), candidates[0].id
+        except RouterError as exc:
+            exc.decision, exc.routing_s = decision, timing.routing_s
+            raise
+
+    def _begin(self, ask: Ask, history: bool) -> Coroutine[Any, Any, Begun]:
+        """Is under way when this returns."""
+        if ask.keeps != "session":
+            return self._glance(ask)
+        try:
+            return self._store.begin(_key(ask), history=history)
+        except StoreUnavailable as exc:
+            self._store_failed(exc)
+            return _without_session()
+
+    async def _begun(self, beginning: Coroutine[Any, Any, Begun], started: float | None = None) -> Begun:
+        """*started* where nothing else was done meanwhile: then it is a round trip that ends here."""
+        try:
+            begun = await beginning
         except StoreUnavailable as exc:
             self._store_failed(exc)
             return _NOTHING
-        if self._store.kind == "redis":
+        if started is not None and self._store.kind == "redis":
             self._metrics.redis.observe(perf_counter() - started)
         self._metrics.redis_degraded.set(0)
         return begun
+
+    async def _glance(self, ask: Ask) -> Begun:
+        return Begun(await self._peek(ask)) if ask.keeps == "peek" else _NOTHING
 
     async def _peek(self, ask: Ask) -> Session | None:
         try:
@@ -145,12 +178,20 @@ class Pipeline:
             self._store_failed(exc)
             return None
 
+    async def _pinned(self, exchange: _E) -> _E:
+        try:
+            await self._pin(exchange)
+        except BaseException:
+            exchange.abandon()
+            raise
+        return exchange
+
     async def _pin(self, exchange: Exchange[Any]) -> None:
-        """Commit where the session stands, unless it stands there already."""
+        """Commit where the session stands, unless it stands there already, or the server refused the request."""
         decision, model, before = exchange.decision, exchange.lease.model, exchange.before
         lane = Lane(decision.use_case, model.id, exchange.lease.endpoint, decision.confidence)
         unchanged = before is not None and before.group == model.lane and before.lane == lane
-        if unchanged or exchange.ask.keeps != "session":
+        if unchanged or exchange.ask.keeps != "session" or exchange.status >= 400:
             return
         try:
             pin = Pin(model.lane, lane, before.turn if before else 0)
@@ -164,6 +205,10 @@ class Pipeline:
 
 
 _NOTHING = Begun()
+
+
+async def _without_session() -> Begun:
+    return _NOTHING
 
 
 def _key(ask: Ask) -> Key:

@@ -30,11 +30,9 @@ class Door:
         if self._digest is None:
             return ANYBODY
         keys = [value for name, value in scope["headers"] if name == b"authorization"]
-        if keys:
-            scheme, _, key = keys[0].partition(b" ") if len(keys) == 1 else (b"", b"", b"")
-        else:  # Anthropic's clients
-            keys = [value for name, value in scope["headers"] if name == b"x-api-key"]
-            scheme, key = (b"bearer", keys[0]) if len(keys) == 1 else (b"", b"")
+        if not keys:  # Anthropic's clients
+            keys = [b"Bearer " + value for name, value in scope["headers"] if name == b"x-api-key"]
+        scheme, _, key = keys[0].partition(b" ") if len(keys) == 1 else (b"", b"", b"")
         digest = hashlib.sha256(key.strip()).digest()
         if not hmac.compare_digest(digest, self._digest) or scheme.lower() != b"bearer":
             raise Unauthorized("send the router's key as `Authorization: Bearer <key>`")

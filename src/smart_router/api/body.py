@@ -1,7 +1,7 @@
 """The body of an OpenAI-style request: the few fields that routing needs, and the one that it changes."""
 
 import re
-from collections.abc import Iterator
+from functools import cache
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -64,7 +64,12 @@ def read_head(body: bytes) -> Head:
 
 
 def with_model(body: bytes, head: Head, model: str) -> bytes:
-    """*body*, byte for byte, but for the value of its `model`."""
+    """
+    *body*, byte for byte, but for the value of its `model`.
+
+    Raises:
+        BadRequest: `model` is given twice.
+    """
     if head.model == model:
         return body
     if not isinstance(head.model, str):
@@ -74,16 +79,26 @@ def with_model(body: bytes, head: Head, model: str) -> bytes:
 
 
 def with_fields(body: bytes, fields: dict[str, object]) -> bytes:
-    """*body* with *fields* that it lacks (or that are null) put in front."""
+    """*body* with *fields* that it lacks put in front, and those that are null filled in."""
+    lacking = {}
+    for name, value in fields.items():
+        places = _values_of(name, body)
+        if places and body.startswith(b"null", places[-1]):  # the last of two fields of one name counts
+            body = body[: places[-1]] + msgspec.json.encode(value) + body[places[-1] + 4 :]
+        else:
+            lacking[name] = value
+    if not lacking:
+        return body
     start = body.index(b"{") + 1
-    more = msgspec.json.encode(fields)[1:-1]
-    rest = _without_nulls(body[start:], fields)
-    return body[:start] + more + (b"" if rest.lstrip()[:1] == b"}" else b",") + rest
+    comma = b"" if _END.match(body, start) else b","
+    return body[:start] + msgspec.json.encode(lacking)[1:-1] + comma + body[start:]
 
 
-_MODEL = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+# Possessive: a string that had to remember where to go back to would cost a hundred times its length in memory.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+')  # a closing quote may lie beyond the part looked at
+_MODEL = re.compile(rb'"model"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")')
 _ESCAPED_LETTER = b"\\u006"  # m, o, d, e and l may be written so
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]')
+_END = re.compile(rb"\s*+\}")
 
 
 def _place_of_model(body: bytes) -> tuple[int, int]:
@@ -98,34 +113,31 @@ def _place_of_model(body: bytes) -> tuple[int, int]:
     """
     if body.count(b'"model"') == 1 and _ESCAPED_LETTER not in body and (only := _MODEL.search(body)):
         return only.span(1)  # 1
-    found = list(_outer_models(body))
+    found = _values_of("model", body)
     if len(found) > 1:
         raise BadRequest("model: is given twice; send it once")
-    return found[0]  # 2
+    value = _STRING.match(body, found[0])  # 2
+    assert value is not None
+    return value.span()
 
 
-def _outer_models(body: bytes) -> Iterator[tuple[int, int]]:
-    depth, named = 0, False
-    for token in _TOKEN.finditer(body):
-        text = token.group()
-        if text in (b"{", b"["):
-            depth += 1
-            named = False
-        elif text in (b"}", b"]"):
-            depth -= 1
-        elif named and depth == 1:
-            yield token.span()
-            named = False
-        else:
-            named = depth == 1 and _is_key(body, token.end()) and msgspec.json.decode(text) == "model"
+def _values_of(name: str, body: bytes) -> list[int]:
+    """Where the values of the outermost fields called *name* begin, in a body that a decoder has taken."""
+    found, depth, looked = [], 0, 0
+    for key in _key(name).finditer(body):
+        before = body[looked : key.start()]
+        between = _STRING.sub(b"", before)
+        depth += between.count(b"{") + between.count(b"[") - between.count(b"}") - between.count(b"]")
+        if (len(before) - len(before.rstrip(b"\\"))) % 2:  # the quote is escaped: this is the end of a longer key
+            looked = key.end()
+            continue
+        looked = key.start()
+        if depth == 1:
+            found.append(key.end())
+    return found
 
 
-def _is_key(body: bytes, after: int) -> bool:
-    return body[after : after + 64].lstrip()[:1] == b":"
-
-
-def _without_nulls(rest: bytes, fields: dict[str, object]) -> bytes:
-    """A null that comes later would count: the last of two fields of one name does."""
-    for name in fields:
-        rest = re.sub(rb'"%s"\s*:\s*null\s*(,\s*|(?=\}))' % name.encode(), b"", rest, count=1)
-    return rest
+@cache
+def _key(name: str) -> re.Pattern[bytes]:
+    letters = (rf"(?:{re.escape(letter)}|\\u00(?i:{ord(letter):02x}))" for letter in name)
+    return re.compile(rf'"{"".join(letters)}"\s*+:\s*+'.encode())

@@ -2,13 +2,14 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from smart_router.api.body import Head
+from smart_router.api.body import NO_RAW, Head
 from smart_router.errors import BadRequest
 from smart_router.types import NOTHING, MediaKind
 
@@ -24,11 +25,14 @@ _MEDIA: dict[str, MediaKind] = {
 class _Part(Struct):
     type: str = ""
     text: str | None = None
+    content: Raw = NO_RAW  # of a tool's result
 
 
 class _Message(Struct):
     role: str = ""
     content: str | list[_Part | str] | None = None
+    type: Any = None
+    output: Raw = NO_RAW  # of a tool, in the Responses API
 
 
 class Turn(Struct, frozen=True):
@@ -42,6 +46,7 @@ class Turn(Struct, frozen=True):
 
 _Said = str | list[_Message | str | int | list[Any]] | None
 _said = msgspec.json.Decoder(_Said)
+_parts = msgspec.json.Decoder(str | list[_Part | str] | None)
 _system = msgspec.json.Decoder(str | list[_Part | str] | None)
 
 
@@ -56,9 +61,9 @@ def last_turn(head: Head) -> Turn:
     if not raw:
         return Turn()
     messages = _messages(_decoded(raw, _said, field))
-    users = [i for i, message in enumerate(messages) if message.role in ("user", "")]
+    users = [i for i, message in enumerate(messages) if _is_turn(message)]
     if not users:
-        return Turn()
+        return Turn(media=_media(messages))
     last = users[-1]
     return Turn(
         text=_text(messages[last]),
@@ -75,14 +80,13 @@ def derived_session(caller: str, opening: Sequence[str]) -> str | None:
     """
     if not opening:
         return None
-    text = "\0".join(opening).encode()
-    digest = hmac.new(caller.encode(), text, hashlib.sha256).digest()[:ID_BYTES]
+    digest = hmac.new(caller.encode(), msgspec.json.encode(opening), hashlib.sha256).digest()[:ID_BYTES]
     return f"c-{digest.hex()}"
 
 
 def _conversation_of(head: Head) -> tuple[str, Raw]:
     fields = (("messages", head.messages), ("input", head.input), ("prompt", head.prompt))
-    return next(((name, raw) for name, raw in fields if bytes(raw)), ("messages", Raw()))
+    return next(((name, raw) for name, raw in fields if raw), ("messages", NO_RAW))
 
 
 def _messages(said: Any) -> list[_Message]:
@@ -91,18 +95,25 @@ def _messages(said: Any) -> list[_Message]:
     return [m if isinstance(m, _Message) else _Message("user", m) for m in said or () if isinstance(m, _Message | str)]
 
 
+def _is_turn(message: _Message) -> bool:
+    """Said by the user; a tool's result is not, though Anthropic's API gives it that role, and OpenAI's newer none."""
+    if message.role != "user":
+        return message.role == "" and message.type in (None, "", "message")
+    parts = message.content if isinstance(message.content, list) else ()
+    return not parts or any(not isinstance(part, _Part) or part.type != "tool_result" for part in parts)
+
+
 def _opening(messages: Sequence[_Message], first: int, head: Head) -> tuple[str, ...]:
-    """System prompt, user and first message; with a message that many begin with, also the first answer."""
-    said = _text(messages[first])
+    """User, first message and system prompt; with a message that many begin with, also the first answer."""
+    said, reply = _text(messages[first]), ""
+    if len(said) < DISTINCTIVE:
+        reply = next((_text(message) for message in messages[first + 1 :] if message.role == "assistant"), "")
+        if len(reply) < DISTINCTIVE:
+            return ()
     system = [_text(message) for message in messages[:first]]
-    given = (raw for raw in (head.system, head.instructions) if bytes(raw))
-    system += [_text(_Message("system", _decoded(raw, _system, "system"))) for raw in given]
-    opening = (bytes(head.user).decode(errors="replace"), *system, said)
-    if len(said) >= DISTINCTIVE:
-        return opening
-    replies = (_text(m) for m in messages[first + 1 :] if m.role == "assistant")
-    reply = next(replies, "")
-    return (*opening, reply) if len(reply) >= DISTINCTIVE else ()
+    given = ((name, raw) for name, raw in (("system", head.system), ("instructions", head.instructions)) if raw)
+    system += [_text(_Message("system", _decoded(raw, _system, name))) for name, raw in given]
+    return (bytes(head.user).decode(errors="replace"), said, reply, *system)
 
 
 def _text(message: _Message) -> str:
@@ -114,14 +125,28 @@ def _text(message: _Message) -> str:
 
 
 def _media(messages: Iterable[_Message]) -> frozenset[MediaKind]:
-    kinds = {
-        _MEDIA[part.type]
-        for message in messages
-        if isinstance(message.content, list)
-        for part in message.content
-        if isinstance(part, _Part) and part.type in _MEDIA
-    }
+    parts = chain.from_iterable(_parts_of(message) for message in messages)
+    kinds = {_MEDIA[part.type] for part in parts if part.type in _MEDIA}
     return frozenset(kinds) if kinds else NOTHING
+
+
+def _parts_of(message: _Message) -> Iterator[_Part]:
+    """A tool's result has parts of its own: a screenshot, a page."""
+    for part in message.content if isinstance(message.content, list) else ():
+        if isinstance(part, _Part):
+            yield part
+            if part.type == "tool_result":
+                yield from _result(part.content)
+    yield from _result(message.output)
+
+
+def _result(raw: Raw) -> Iterator[_Part]:
+    try:
+        found = _parts.decode(raw) if raw else None
+    except msgspec.DecodeError:  # what a tool says is the model server's business
+        return
+    if isinstance(found, list):
+        yield from (part for part in found if isinstance(part, _Part))
 
 
 def _decoded(raw: Raw, decoder: "msgspec.json.Decoder[Any]", field: str) -> Any:

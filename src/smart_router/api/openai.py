@@ -6,7 +6,7 @@ An allowlist: what is sent upstream is a path of `APIS`, never the client's own.
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from msgspec import Struct
 
@@ -68,7 +68,9 @@ CHAT_PATH = "/api/chat"
 CHAT = APIS["/v1/chat/completions"]
 _RESPONSE = re.compile(r"/v1/responses/([A-Za-z0-9_-]{1,128})(/cancel)?")
 # Passed on: what describes the body, and what follows a request through a system.
-_PASSED_ON = (b"content-type", b"accept", b"traceparent", b"tracestate", b"anthropic-version", b"anthropic-beta")
+_PASSED_ON = frozenset({
+    b"content-type", b"accept", b"traceparent", b"tracestate", b"anthropic-version", b"anthropic-beta",
+})  # fmt: skip
 
 
 class OpenAIApi:
@@ -205,8 +207,7 @@ class OpenAIApi:
         return None, model
 
     def _headers(self, visit: Visit) -> tuple[Header, ...]:
-        given = visit.headers
-        passed = [(name, given[name]) for name in _PASSED_ON if name in given]
+        passed = [(name, value) for name, value in visit.headers.items() if name in _PASSED_ON]
         return (*passed, (b"x-request-id", visit.request_id.encode()))
 
 
@@ -241,10 +242,10 @@ class Onward:
         self._body = body
         self._head = head
 
-    async def __call__(self, lease: Lease, within_s: float) -> Forwarded:
+    def __call__(self, lease: Lease, within_s: float) -> Awaitable[Forwarded]:
         body = with_model(self._body, self._head, lease.model.served_name)
         forward = Forward(self._path, body, self._headers, stream=self._head.stream is True)
-        return await lease.upstream.forward(forward, lease.endpoint, within_s)
+        return lease.upstream.forward(forward, lease.endpoint, within_s)
 
 
 class OnwardUpload:
@@ -259,10 +260,10 @@ class OnwardUpload:
     def again(self) -> bool:
         return self._upload.again
 
-    async def __call__(self, lease: Lease, within_s: float) -> Forwarded:
+    def __call__(self, lease: Lease, within_s: float) -> Awaitable[Forwarded]:
         body, length = self._upload.with_model(lease.model.served_name)
         forward = Forward(self._path, body, self._headers, length=length)
-        return await lease.upstream.forward(forward, lease.endpoint, within_s)
+        return lease.upstream.forward(forward, lease.endpoint, within_s)
 
 
 class Stored:
@@ -273,5 +274,5 @@ class Stored:
     def __init__(self, method: str, path: str, query: bytes, headers: tuple[Header, ...]) -> None:
         self._forward = Forward(path.encode() + query, headers=headers, method=method.encode())
 
-    async def __call__(self, lease: Lease, within_s: float) -> Forwarded:
-        return await lease.upstream.forward(self._forward, lease.endpoint, within_s)
+    def __call__(self, lease: Lease, within_s: float) -> Awaitable[Forwarded]:
+        return lease.upstream.forward(self._forward, lease.endpoint, within_s)

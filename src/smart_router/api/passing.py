@@ -35,7 +35,8 @@ class Pass:
             passage.close()
         self._visit.started = True
         headers = [*answer.headers, *decided_headers(passage)]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        start: dict[str, object] = {"type": "http.response.start", "status": answer.status, "headers": headers}
+        await presence.send(send, start, self._within_s)
         while not answer.complete:
             if data:
                 message = {"type": "http.response.body", "body": data, "more_body": True}
@@ -48,4 +49,4 @@ class Pass:
                 data = stream_error(exc, passage.ask.request_id, self._visit.dialect)
                 break
         passage.close()
-        await send({"type": "http.response.body", "body": data})
+        await presence.send(send, {"type": "http.response.body", "body": data}, self._within_s)

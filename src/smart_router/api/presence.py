@@ -5,10 +5,10 @@ A request that is answered within a tick pays for nothing here but its entry in 
 """
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 
 from smart_router.api.asgi import ClientGone, Receive, Send
-from smart_router.errors import RouterError
 
 TICK_S = 0.1  # how soon a client that left is noticed, and how exact deadlines are
 
@@ -41,22 +41,22 @@ class Visitor:
     Call `leave` at the end. A cancellation that came from here is told by `reason`.
     """
 
-    __slots__ = ("_error", "_receive", "_task", "_visitors", "_watch", "_watching", "due", "loop", "reason")
+    __slots__ = ("_otherwise", "_receive", "_task", "_visitors", "_watch", "_watching", "due", "loop", "reason")
 
     def __init__(self, receive: Receive, visitors: "set[Visitor]") -> None:
         self.loop = asyncio.get_running_loop()
         self.due = inf  # of the loop's clock
         self.reason: Exception | None = None
-        self._error: RouterError | None = None
+        self._otherwise: Callable[[], Exception] = ClientGone
         self._receive = receive
         self._visitors = visitors
         self._task = asyncio.current_task(self.loop)
         self._watching = False
         self._watch: asyncio.Task[None] | None = None
 
-    def expect(self, within_s: float, otherwise: RouterError) -> None:
-        """What comes next must be over in time, or the request ends with *otherwise*."""
-        self.due, self._error = self.loop.time() + within_s, otherwise
+    def expect(self, within_s: float, otherwise: Callable[[], Exception]) -> None:
+        """What comes next must be over in time, or the request ends with what *otherwise* makes."""
+        self.due, self._otherwise = self.loop.time() + within_s, otherwise
 
     def all_read(self) -> None:
         """Nothing but the client's leaving is still to be received."""
@@ -64,7 +64,7 @@ class Visitor:
 
     async def send(self, send: Send, message: dict[str, object], within_s: float) -> None:
         """Send to a client that takes it within *within_s*, or counts as gone."""
-        self.due, self._error = self.loop.time() + within_s, None
+        self.due, self._otherwise = self.loop.time() + within_s, ClientGone
         await send(message)
         self.due = inf
 
@@ -75,14 +75,14 @@ class Visitor:
             self._watch.cancel()
 
     def explained(self) -> Exception | None:
-        """Why this task was cancelled, if that came from here; it is not cancelled any more then."""
-        if self.reason is not None and self._task is not None:
-            self._task.uncancel()
+        """Why this task was cancelled, if that came from here alone; it is not cancelled any more then."""
+        if self.reason is not None and self._task is not None and self._task.uncancel() > 0:
+            return None
         return self.reason
 
     def look(self, now: float) -> None:
         if self.due <= now:
-            self._end(self._error or ClientGone())
+            self._end(self._otherwise())
         elif self._watching and self._watch is None:
             self._watch = self.loop.create_task(self._until_it_leaves())
 

@@ -6,6 +6,7 @@ when the client leaves before the first chunk.
 """
 
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +19,7 @@ from smart_router.exchange import Passage, Reply
 from smart_router.pipeline import Pipeline
 from smart_router.settings import Settings
 from smart_router.types import Decision
+from smart_router.upstream.response import Header
 
 _EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
@@ -125,11 +127,18 @@ def decided_headers(exchange: Reply | Passage) -> Headers:
     ]
 
 
-def decision_headers(decision: Decision, model: str) -> list[tuple[bytes, bytes]]:
+def decision_headers(decision: Decision, model: str) -> list[Header]:
     return [
-        (b"x-route-use-case", decision.use_case.encode()),
-        (b"x-route-model", model.encode()),
-        (b"x-route-reason", decision.reason.encode()),
-        (b"x-route-bypass", b"true" if decision.bypass else b"false"),
+        *_standing_headers(decision.use_case, model, decision.reason, decision.bypass),
         (b"x-route-confidence", b"%.4f" % decision.confidence),
     ]
+
+
+@lru_cache(maxsize=4096)  # ids of the registry and our own words: there are not many
+def _standing_headers(use_case: str, model: str, reason: str, bypass: bool) -> tuple[Header, ...]:
+    return (
+        (b"x-route-use-case", use_case.encode()),
+        (b"x-route-model", model.encode()),
+        (b"x-route-reason", reason.encode()),
+        (b"x-route-bypass", b"true" if bypass else b"false"),
+    )

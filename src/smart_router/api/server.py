@@ -8,40 +8,61 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+MOST_HELD_BYTES = 64 * 1024
+
 
 class HttpProtocol(HttpToolsProtocol):
     """For uvicorn's `http=`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        super().connection_made(cast(asyncio.Transport, GatheredWrites(transport, self.loop)))
+        self._gathered = GatheredWrites(transport, self.loop)
+        super().connection_made(cast(asyncio.Transport, self._gathered))
+
+    def on_response_complete(self) -> None:
+        self._gathered.flush()  # nothing more is to come that could leave with it
+        super().on_response_complete()
 
 
 class GatheredWrites:
-    """A transport that holds what is written until the loop has run what is ready now; closing loses nothing."""
+    """
+    A transport that holds what is written until the loop has run what is ready now; closing loses nothing. More than
+    MOST_HELD_BYTES go out at once: whoever writes on and on without a pause must come to feel the transport's limits.
+    """
 
-    __slots__ = ("_held", "_loop", "_transport")
+    __slots__ = ("_held", "_loop", "_size", "_transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._held: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes) -> None:
         if not self._held:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._held.append(data)
+        self._size += len(data)
+        if self._size > MOST_HELD_BYTES:
+            self.flush()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
+
+    def write_eof(self) -> None:
+        self.flush()
+        self._transport.write_eof()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """For an upgrade, which talks to the transport itself."""
-        self._flush()
+        self.flush()
         self._transport.set_protocol(protocol)
 
-    def _flush(self) -> None:
-        held, self._held = self._held, []
+    def flush(self) -> None:
+        held, self._held, self._size = self._held, [], 0
         if held:
             self._transport.write(held[0] if len(held) == 1 else b"".join(held))
 

@@ -13,6 +13,7 @@ from smart_router.errors import BadRequest, BodyTooLarge, UnsupportedMedia
 
 HOLD_BYTES = 64 * 1024  # a smaller upload is held whole, and can be sent to another server
 MOST_PART_HEAD = 16 * 1024
+_AFTER = (b"\r\n", b"--")  # a boundary, or it is no boundary: so python-multipart reads it, and with it vLLM
 
 
 class Upload:
@@ -37,6 +38,7 @@ class Upload:
         self._size = 0
         self._ended = False
         self._begun = False
+        self._closed = False  # the last part has ended: what follows is no part
         self._part = 0  # where the first part that is not complete begins
         self._looked = 0  # up to where its end was looked for
         self._place = (0, 0)  # of the value of `model` in what is held
@@ -96,13 +98,25 @@ class Upload:
         if not self._begun:
             if len(held) < len(delimiter):
                 return
-            if not held.startswith(delimiter[2:]):
+            self._part = self._looked = len(delimiter) - 2
+            after = self._after(self._part)
+            if not held.startswith(delimiter[2:]) or after not in _AFTER:
                 raise BadRequest("the body does not begin with the boundary of its Content-Type")
-            self._begun, self._part, self._looked = True, len(delimiter) - 2, len(delimiter) - 2
-        while (end := held.find(delimiter, self._looked)) >= 0:
-            self._look_at(self._part, end)
-            self._part = self._looked = end + len(delimiter)
-        self._looked = max(self._part, len(held) - len(delimiter))
+            self._begun, self._closed = True, after == b"--"
+        while not self._closed and (end := held.find(delimiter, self._looked)) >= 0:
+            self._looked = end + len(delimiter)
+            after = self._after(self._looked)
+            if len(after) < 2:
+                break
+            if after in _AFTER:
+                self._look_at(self._part, end)
+                self._part, self._closed = self._looked, after == b"--"
+        if self._closed:
+            self._part = len(held)
+        self._looked = max(self._part, len(held) - len(delimiter) - 2)
+
+    def _after(self, place: int) -> bytes:
+        return bytes(self._held[place : place + 2])
 
     def _forget(self) -> None:
         """Of what went out, keep the head of the part under way, as a second `model` is refused, and its last bytes."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-import uuid
+from random import getrandbits
 from time import perf_counter
 
 import structlog
@@ -27,6 +27,7 @@ from smart_router.types import Ask
 
 log = structlog.get_logger("api")
 
+_JSON = b"application/json"
 LEFT = 499  # nginx's status, for the log, of a client that did not wait for its answer
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -43,7 +44,8 @@ class Visit:
         self.dialect = dialect
         self.presence: Visitor = presence.enter(receive)
         given = self.header(b"x-request-id")
-        self.request_id = given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        # An id, not a secret: nothing can be had by guessing it.
+        self.request_id = given if given and _REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
         self.ask: Ask | None = None
         self.session_given = False
         self.started = False
@@ -68,8 +70,8 @@ class Visit:
         Raises:
             UnsupportedMedia, BodyTooLarge, ClientGone; a body that is too slow cancels this task.
         """
-        media_type = self.headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-        if media_type != b"application/json":
+        given = self.headers.get(b"content-type", _JSON)
+        if given != _JSON and given.partition(b";")[0].strip().lower() != _JSON:
             raise UnsupportedMedia("send JSON with `Content-Type: application/json`")
         self.expect_body(settings)
         body = await read_body(self.headers.get(b"content-length"), receive, settings.max_body_bytes)
@@ -81,10 +83,12 @@ class Visit:
         Raises:
             UnsupportedMedia: it is compressed.
         """
-        if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        if b"content-encoding" in self.headers and self.headers[b"content-encoding"].lower() != b"identity":
             raise UnsupportedMedia("send the body uncompressed, without Content-Encoding")
         within_s = settings.body_timeout
-        self.presence.expect(within_s, BadRequest(f"the body did not arrive within {within_s:g} s; send it faster"))
+        self.presence.expect(
+            within_s, lambda: BadRequest(f"the body did not arrive within {within_s:g} s; send it faster")
+        )
 
     def own_headers(self) -> list[tuple[bytes, bytes]]:
         found = [(b"x-request-id", self.request_id.encode())]

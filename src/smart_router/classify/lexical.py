@@ -33,7 +33,16 @@ def columns(text: str) -> Columns:
         return np.empty(0, dtype=np.int64)
     found = [_word_columns(word) for word in words]
     pairs = [_column(f"w2:{a} {b}") for a, b in pairwise(words)]
-    return np.unique(np.concatenate([*found, np.array(pairs, dtype=np.int64)]))
+    return _distinct(np.concatenate([*found, np.array(pairs, dtype=np.int64)]))
+
+
+def _distinct(columns: Columns) -> Columns:
+    """As `np.unique`, which takes six times as long for a few hundred."""
+    columns.sort()
+    first = np.empty(len(columns), dtype=np.bool_)
+    first[0] = True
+    np.not_equal(columns[1:], columns[:-1], out=first[1:])
+    return columns[first]
 
 
 def _words(text: str) -> list[str]:

@@ -42,13 +42,14 @@ def look_at(event: Event) -> Seen:
         return Seen("content")
     if not isinstance(data, dict):
         return Seen("content")
-    kind = data.get("type") or event.event
-    if kind in _ERRORS or data.get("error"):
+    named = data.get("type") or event.event
+    kind = named if isinstance(named, str) else ""
+    if kind in _ERRORS or data.get("error") or data.get("object") == "error":
         return Seen("error", _status(data))
     return Seen("preamble" if _only_announces(data, kind) else "content", response_id=_response_id(data))
 
 
-def _only_announces(data: dict[str, Any], kind: object) -> bool:
+def _only_announces(data: dict[str, Any], kind: str) -> bool:
     choices = data.get("choices")
     if isinstance(choices, list):
         return not any(isinstance(choice, dict) and _says_something(choice) for choice in choices)

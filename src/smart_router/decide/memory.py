@@ -36,9 +36,12 @@ def recalled(history: Sequence[Message], turns: int, room: int, accepts: Sequenc
     The last *turns* exchanges that fit into *room* bytes, oldest first, starting with the user; attachments that the
     model does not accept become a note.
     """
+    recent = history[-2 * turns :] if turns else ()
+    if recent and recent[0].role == "user" and _plain(recent) and _at_most(recent) <= room:
+        return tuple(recent)  # as nearly always
     kept: list[Message] = []
     used = 0
-    for message in reversed(history[-2 * turns :] if turns else ()):
+    for message in reversed(recent):
         used += size(message)
         if used > room:
             break
@@ -46,6 +49,15 @@ def recalled(history: Sequence[Message], turns: int, room: int, accepts: Sequenc
     while kept and kept[-1].role != "user":
         kept.pop()
     return tuple(reversed(kept))
+
+
+def _plain(history: Sequence[Message]) -> bool:
+    return not any(message.attachments for message in history)
+
+
+def _at_most(history: Sequence[Message]) -> int:
+    """Bytes that texts may take in UTF-8, at four a character, without encoding them."""
+    return sum(len(message.text) for message in history) * 4 + OVERHEAD * len(history)
 
 
 def halved(history: Sequence[Message]) -> tuple[Message, ...]:

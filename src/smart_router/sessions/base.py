@@ -1,7 +1,7 @@
 """What every session store promises; `tests/sessions/test_contract.py` holds each kind to it."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -78,8 +78,10 @@ class SessionStore(Protocol):
     async def ping(self) -> None:
         """Return when the store answers."""
 
-    async def begin(self, key: Key, *, history: bool) -> Begun:
+    def begin(self, key: Key, *, history: bool) -> Coroutine[Any, Any, Begun]:
         """
+        Is under way when this returns, so that other work may be done before its result is awaited.
+
         Count the turn of a known session; return the session and, if wanted, its conversation. Starts nothing: an
         unknown session stays unknown.
         """

@@ -9,8 +9,9 @@ The Redis store: a hash per session, a list per conversation, one Lua script per
 routers share a session. Every key has a TTL. What cannot be read counts as absent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -60,15 +61,12 @@ class RedisStore:
     async def ping(self) -> None:
         await self._redis.call("PING")
 
-    async def begin(self, key: Key, *, history: bool) -> Begun:
+    def begin(self, key: Key, *, history: bool) -> Coroutine[Any, Any, Begun]:
         session, conversation = _names(key)
-        fields, messages = await self._redis.call(
+        reply = self._redis.call(
             "EVALSHA", _BEGIN.sha, 2, session, conversation, FORMAT, self._limits.ttl_s, 1 if history else 0
         )
-        if not fields:
-            return Begun()
-        found = _session(_pairs(fields), key.owner)
-        return Begun(found, _messages(messages) if found and messages else ())
+        return _begun(reply, key.owner)
 
     async def commit(self, key: Key, pin: Pin) -> Session:
         found = await self._commit(key, pin)
@@ -117,6 +115,14 @@ class RedisStore:
 
     def _failed(self, trouble: StoreUnavailable) -> None:
         self.on_trouble(trouble)  # looked up now: it may have been set since
+
+
+async def _begun(reply: Awaitable[Any], owner: str) -> Begun:
+    fields, messages = await reply
+    if not fields:
+        return Begun()
+    found = _session(_pairs(fields), owner)
+    return Begun(found, _messages(messages) if found and messages else ())
 
 
 def _names(key: Key) -> tuple[str, str]:

@@ -148,6 +148,10 @@ class Fleet:
             raise AllBusy(wait_s(server, now))
         return Lease(server, self)
 
+    def is_alone(self, model: str) -> bool:
+        """*model* has one replica: there is no choice."""
+        return len(self._models[model].servers) == 1
+
     def note_request(self) -> None:
         """A request begins: it earns its share of a retry."""
         self._budget.first(self.now())

@@ -19,6 +19,7 @@ TAIL_BYTES = 4096  # of a stream, where its token counts stand
 _NOT_PASSED = frozenset({
     b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"trailer", b"transfer-encoding",
     b"upgrade", b"server", b"date", b"set-cookie", b"x-session-id", b"x-request-id", b"server-timing",
+    b"x-route-use-case", b"x-route-model", b"x-route-reason", b"x-route-bypass", b"x-route-confidence",
 })  # fmt: skip
 
 
@@ -35,11 +36,7 @@ class PassedBack:
         self._held: list[bytes] = []
         self._tail = b""
         self.status = response.status
-        self.headers: Sequence[Header] = [
-            (name, value)
-            for name, value in response.headers
-            if name not in _NOT_PASSED and not name.startswith(b"x-route-")
-        ]
+        self.headers: Sequence[Header] = [header for header in response.headers if header[0] not in _NOT_PASSED]
         media_type = (response.header(b"content-type") or b"").partition(b";")[0].strip().lower()
         self.events = media_type == b"text/event-stream"
         self._json = media_type == b"application/json"
@@ -51,11 +48,9 @@ class PassedBack:
         Raises:
             BackendBroke, BackendTimeout: it is no answer; nothing of it has been passed on.
         """
-        if self.status >= 300:
-            return
-        if self.events:
+        if self.status < 300 and self.events:
             await self._hold_events(until)
-        elif self._json:
+        elif self.status < 300 and self._json:
             await self._hold_whole(until)
         self._until = monotonic() + self._between_s
 
@@ -86,17 +81,15 @@ class PassedBack:
         parser, size = sse.Parser(), 0
         while size < MOST_HELD_BYTES:
             data = await self._response.chunk(max(0.0, until - monotonic()))
-            if not data:
-                if not self._held:
-                    raise BackendBroke("the model server's answer ended without content")
-                return
             self._held.append(data)
             size += len(data)
             try:
-                if self._content_began(parser.feed(data)):
+                if self._content_began(parser.feed(data or b"\n\n")):  # the end ends the last event, too
                     return
             except ValueError:  # not what a parser expects, but perhaps what the client does
                 return
+            if not data:
+                raise BackendBroke("the model server's answer ended without content")
 
     def _content_began(self, events: Sequence[sse.Event]) -> bool:
         for event in events:
@@ -109,19 +102,17 @@ class PassedBack:
         return False
 
     async def _hold_whole(self, until: float) -> None:
-        size = 0
-        while data := await self._response.chunk(max(0.0, until - monotonic())):
-            self._held.append(data)
-            size += len(data)
+        response, size = self._response, 0
+        while not response.ended or response.waiting:
+            self._held.append(await response.chunk(max(0.0, until - monotonic())))
+            size += len(self._held[-1])
             if size > MOST_HELD_BYTES:
                 return
-        self._read(b"".join(self._held))
+        self._read(self._held[0] if len(self._held) == 1 else b"".join(self._held))
 
     def _read(self, body: bytes) -> None:
         try:
-            answer = _answer.decode(body)
-        except msgspec.ValidationError:
-            return  # JSON of another form than known here: the client's to read
+            answer = _whole(body)
         except (ValueError, RecursionError) as exc:
             raise BackendBroke("the model server's answer cannot be read") from exc
         self.usage = answer.usage.counted() if answer.usage else Usage()
@@ -148,6 +139,18 @@ class _Whole(Struct):
 
 
 _answer = msgspec.json.Decoder(_Whole)
+_any = msgspec.json.Decoder(msgspec.Raw)
+
+
+def _whole(body: bytes) -> _Whole:
+    """JSON of another form than known here is the client's to read."""
+    try:
+        return _answer.decode(body)
+    except msgspec.ValidationError:
+        _any.decode(body)
+        return _Whole()
+
+
 _SENT = re.compile(rb'"(?:prompt|input)_tokens"\s*:\s*(\d{1,12})')
 _SAID = re.compile(rb'"(?:completion|output)_tokens"\s*:\s*(\d{1,12})')
 

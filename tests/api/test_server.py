@@ -1,0 +1,309 @@
+"""uvicorn with gathered writes: what leaves together, what leaves at once, and that nothing is lost or late."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from smart_router.api.server import MOST_HELD_BYTES, GatheredWrites, HttpProtocol
+from tests.upstream.servers import on_both_loops
+
+WITHIN_S = 10
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+# the transport alone
+
+
+@dataclass
+class Recorded:
+    """A transport that notes what is done to it."""
+
+    done: list[object] = field(default_factory=list)
+
+    def write(self, data: bytes) -> None:
+        self.done.append(data)
+
+    def close(self) -> None:
+        self.done.append("close")
+
+    def write_eof(self) -> None:
+        self.done.append("eof")
+
+    def set_protocol(self, protocol: object) -> None:
+        self.done.append("protocol")
+
+    def is_closing(self) -> bool:
+        return "close" in self.done
+
+    def get_extra_info(self, name: str) -> str:
+        return f"its {name}"
+
+
+def gathering() -> tuple[GatheredWrites, list[object]]:
+    transport = Recorded()
+    return GatheredWrites(cast(asyncio.Transport, transport), asyncio.get_running_loop()), transport.done
+
+
+async def test_what_is_written_in_one_turn_leaves_together_and_in_order() -> None:
+    writes, done = gathering()
+    for part in (b"a", b"", b"b", b"c"):
+        writes.write(part)
+    assert done == []
+    await asyncio.sleep(0)
+    assert done == [b"abc"]
+
+
+async def test_the_next_turn_is_another_write() -> None:
+    writes, done = gathering()
+    for part in (b"a", b"b", b"c"):
+        writes.write(part)
+        await asyncio.sleep(0)
+    assert done == [b"a", b"b", b"c"]
+
+
+async def test_one_write_is_passed_on_without_a_copy() -> None:
+    writes, done = gathering()
+    data = b"x" * 1000
+    writes.write(data)
+    await asyncio.sleep(0)
+    assert done[0] is data
+
+
+@pytest.mark.parametrize(
+    ("what", "end"),
+    [
+        ("close", lambda writes: writes.close()),
+        ("eof", lambda writes: writes.write_eof()),
+        ("protocol", lambda writes: writes.set_protocol(asyncio.Protocol())),
+    ],
+)
+async def test_what_is_held_goes_out_before_anything_else_is_done(what: str, end: Any) -> None:
+    writes, done = gathering()
+    writes.write(b"a")
+    writes.write(b"b")
+    end(writes)
+    await asyncio.sleep(0)
+    assert done == [b"ab", what]
+
+
+async def test_much_does_not_wait_for_the_turns_end() -> None:
+    """Whoever never pauses would else fill the memory, and never hear that the client takes nothing."""
+    writes, done = gathering()
+    for _ in range(8):
+        writes.write(b"x" * (MOST_HELD_BYTES // 2))
+    assert len(done) >= 2
+    writes.write(b"y")
+    await asyncio.sleep(0)
+    assert b"".join(cast(list[bytes], done)) == b"x" * (4 * MOST_HELD_BYTES) + b"y"
+
+
+async def test_all_else_is_the_transports() -> None:
+    writes, _ = gathering()
+    assert writes.get_extra_info("peername") == "its peername"
+    assert not writes.is_closing()
+    writes.close()
+    assert writes.is_closing()
+
+
+# uvicorn over sockets
+
+
+@dataclass
+class Counted:
+    """A socket's transport; `writes` are those of all connections."""
+
+    transport: asyncio.Transport
+    writes: list[bytes]
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+        self.transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
+
+
+@asynccontextmanager
+async def serving(app: App) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, list[bytes]]]:
+    """A client's connection to uvicorn, and all writes to its socket."""
+    writes: list[bytes] = []
+
+    class Protocol(HttpProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(cast(asyncio.Transport, Counted(transport, writes)))
+
+    config = uvicorn.Config(cast(Any, app), http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False)
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Protocol(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2], limit=2**24)
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            yield reader, writer, writes
+    finally:
+        writer.close()
+        await asyncio.wait_for(asyncio.gather(writer.wait_closed(), return_exceptions=True), WITHIN_S)
+        for _ in range(100):
+            if state.connections:
+                await asyncio.sleep(0.01)
+        await asyncio.gather(*state.tasks, return_exceptions=True)
+        server.close()
+        await server.wait_closed()
+
+
+def start(*headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": 200, "headers": headers}
+
+
+def body(data: bytes = b"", *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def length(data: bytes) -> tuple[bytes, bytes]:
+    return (b"content-length", str(len(data)).encode())
+
+
+async def path_told(scope: Any, receive: Any, send: Any) -> None:
+    data = scope["path"].encode()
+    await send(start(length(data)))
+    await send(body(data))
+
+
+def get(path: str = "/", *headers: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: r", *headers, "", ""]).encode()
+
+
+async def answer(reader: asyncio.StreamReader) -> bytes:
+    """The body of an answer with a length."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    size = next(line for line in head.split(b"\r\n") if line.startswith(b"content-length"))
+    return await reader.readexactly(int(size.partition(b":")[2]))
+
+
+@on_both_loops
+async def test_an_answer_is_one_write_and_the_connection_stays() -> None:
+    async with serving(path_told) as (reader, writer, writes):
+        for path in ("/a", "/b", "/c"):
+            writer.write(get(path))
+            assert await answer(reader) == path.encode()
+        assert len(writes) == 3
+
+
+@on_both_loops
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    async with serving(path_told) as (reader, writer, _):
+        writer.write(b"".join(get(f"/{i}") for i in range(20)))
+        assert [await answer(reader) for _ in range(20)] == [f"/{i}".encode() for i in range(20)]
+
+
+@on_both_loops
+async def test_each_part_of_a_stream_arrives_before_the_next_is_made() -> None:
+    taken = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        for i in range(10):
+            await send(body(f"part {i}".encode(), more=True))
+            await taken.wait()
+            taken.clear()
+        await send(body())
+
+    async with serving(app) as (reader, writer, writes):
+        writer.write(get())
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"chunked" in head
+        for i in range(10):
+            assert await reader.readuntil(f"part {i}\r\n".encode())
+            taken.set()
+        assert await reader.readuntil(b"0\r\n\r\n")
+        assert len(writes) == 11, "the head leaves with the first part"
+
+
+@on_both_loops
+async def test_what_was_written_before_a_close_arrives() -> None:
+    async with serving(path_told) as (reader, writer, _):
+        writer.write(get("/last", "Connection: close"))
+        assert (await reader.read()).endswith(b"\r\n\r\n/last")
+
+
+@on_both_loops
+async def test_what_is_no_http_is_refused_and_closed() -> None:
+    async with serving(path_told) as (reader, writer, _):
+        writer.write(b"nonsense\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+
+
+@on_both_loops
+async def test_a_client_that_waits_to_go_on_is_told_to() -> None:
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        data = (await receive())["body"]
+        await send(start(length(data)))
+        await send(body(data))
+
+    async with serving(echo) as (reader, writer, _):
+        writer.write(get("/", "Content-Length: 2", "Expect: 100-continue"))
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"hi")
+        assert await answer(reader) == b"hi"
+
+
+@on_both_loops
+async def test_a_large_answer_arrives_whole() -> None:
+    data = bytes(range(256)) * (5 * 4096)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start(length(data)))
+        await send(body(data))
+
+    async with serving(app) as (reader, writer, _):
+        for _ in range(2):
+            writer.write(get())
+            assert await answer(reader) == data
+
+
+@on_both_loops
+async def test_whoever_writes_without_a_pause_waits_for_a_client_that_does_not_read() -> None:
+    made, parts, part = 0, 800, b"x" * 32_768
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal made
+        await send(start((b"content-length", str(parts * len(part)).encode())))
+        for i in range(parts):
+            await send(body(part, more=i < parts - 1))
+            made += 1
+
+    async with serving(app) as (reader, writer, _):
+        cast(asyncio.Transport, writer.transport).pause_reading()
+        writer.write(get())
+        before = -1
+        while made != before:
+            before = made
+            await asyncio.sleep(0.05)
+        assert 0 < made < parts, "it stands still"
+        cast(asyncio.Transport, writer.transport).resume_reading()
+        assert len(await answer(reader)) == parts * len(part)
+
+
+@on_both_loops
+async def test_a_client_that_leaves_is_noticed_in_the_middle_of_an_answer() -> None:
+    left = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body(b"part", more=True))
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send(body(b"for nobody"))
+        left.set()
+
+    async with serving(app) as (reader, writer, _):
+        writer.write(get())
+        await reader.readuntil(b"part")
+        writer.close()
+        await left.wait()
