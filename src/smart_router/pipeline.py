@@ -20,7 +20,7 @@ import structlog
 from smart_router.chooser import Chooser
 from smart_router.decide import memory
 from smart_router.decide.switch import Standing
-from smart_router.errors import RouterError, StoreUnavailable
+from smart_router.errors import NoModelAvailable, RouterError, StoreUnavailable
 from smart_router.exchange import Exchange, Passage, Reply, Timing
 from smart_router.observe.finished import Observer
 from smart_router.observe.metrics import Metrics
@@ -72,13 +72,20 @@ class Pipeline:
     async def forward(self, ask: Ask, attempt: Attempt[Forwarded]) -> Passage:
         """As `answer`, for a request that *attempt* passes on as it came."""
         passage = await self._serve(ask, False, lambda _: attempt, Passage)
-        answer, lease = passage.answer, passage.lease
+        try:
+            self._note(passage)
+        except BaseException:
+            passage.abandon()
+            raise
+        return passage
+
+    def _note(self, passage: Passage) -> None:
+        ask, answer, lease = passage.ask, passage.answer, passage.lease
         if answer.events:
             passage.timing.first_token = perf_counter()
         if answer.response_id is not None:
             held = Held(session_id=ask.session_id, model=lease.model.id, replica=lease.endpoint)
             self._store.hold(Key(ask.caller, answer.response_id), held)
-        return passage
 
     async def finish(self, reply: Reply) -> None:
         """Remember a complete exchange, if its caller wants that; before the client learns that it is complete."""
@@ -96,12 +103,17 @@ class Pipeline:
         return decision, next((m for m in candidates if self._fleet.can_answer(m.id)), candidates[0])
 
     async def held(self, caller: str, response_id: str) -> Held | None:
-        """Where an answer is kept that a client wants to go on from; None if that is not known."""
+        """
+        Where an answer is kept that a client wants to go on from; None if nobody knows it.
+
+        Raises:
+            NoModelAvailable: the store, which would know, does not answer.
+        """
         try:
             return await self._store.held(Key(caller, response_id))
         except StoreUnavailable as exc:
             self._store_failed(exc)
-            return None
+            raise NoModelAvailable("where that response is kept cannot be looked up now; try again shortly") from exc
 
     async def _serve(self, ask: Ask, history: bool, attempt: Callable[[Begun], Attempt[Any]], kind: type[_E]) -> _E:
         timing = Timing(perf_counter())

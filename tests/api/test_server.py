@@ -10,10 +10,11 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from smart_router.api import server
 from smart_router.api.server import MOST_HELD_BYTES, GatheredWrites, HttpProtocol
 from tests.upstream.servers import on_both_loops
 
-WITHIN_S = 10
+WITHIN_S = 5
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 # the transport alone
@@ -24,6 +25,7 @@ class Recorded:
     """A transport that notes what is done to it."""
 
     done: list[object] = field(default_factory=list)
+    unsent: int = 0
 
     def write(self, data: bytes) -> None:
         self.done.append(data)
@@ -39,6 +41,12 @@ class Recorded:
 
     def is_closing(self) -> bool:
         return "close" in self.done
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def abort(self) -> None:
+        self.done.append("abort")
 
     def get_extra_info(self, name: str) -> str:
         return f"its {name}"
@@ -152,6 +160,8 @@ async def serving(app: App) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio
         for _ in range(100):
             if state.connections:
                 await asyncio.sleep(0.01)
+        for task in state.tasks:
+            task.cancel()
         await asyncio.gather(*state.tasks, return_exceptions=True)
         server.close()
         await server.wait_closed()
@@ -307,3 +317,29 @@ async def test_a_client_that_leaves_is_noticed_in_the_middle_of_an_answer() -> N
         await reader.readuntil(b"part")
         writer.close()
         await left.wait()
+
+
+async def test_a_client_that_takes_nothing_more_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CLOSE_S", 0.01)
+    stuck = Recorded(unsent=5)
+    GatheredWrites(cast(asyncio.Transport, stuck), asyncio.get_running_loop()).close()
+    await asyncio.sleep(0.05)
+    assert stuck.done == ["close", "abort"]
+
+
+@on_both_loops
+async def test_a_client_that_leaves_with_a_second_request_waiting_is_noticed() -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    async with serving(app) as (_, writer, _):
+        writer.write(get("/first") + get("/second"))
+        await begun.wait()
+        writer.close()
+        await asyncio.wait_for(left.wait(), WITHIN_S)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -46,6 +47,7 @@ class Present:
     """Hears that all has been read."""
 
     told: int = 0
+    due: float = inf
 
     def all_read(self) -> None:
         self.told += 1
@@ -294,8 +296,8 @@ async def test_a_stream_can_be_begun_again_until_something_went_out() -> None:
 
 
 async def test_little_is_held_of_what_streams_by() -> None:
-    """Of a file, of many parts, and of a part whose head does not end."""
-    parts = [LARGE, *[field("x", b"y" * 500)] * 300, f"--{B}\r\nX: ".encode() + b"x" * 300_000 + b"\r\n\r\n\r\n", LARGE]
+    """Of a file, and of many parts."""
+    parts = [LARGE, *[field("x", b"y" * 500)] * 300, LARGE]
     upload = an_upload(*every(a_form(MODEL, *parts), 4096))
     await upload.begin()
     body, _ = upload.with_model(SERVED)
@@ -421,3 +423,9 @@ async def test_a_client_that_leaves_is_gone(form: Form, share: float) -> None:
     pieces = every(form.whole, 10_000)
     with pytest.raises(ClientGone):
         await passed(*pieces[: int(len(pieces) * share)], leaves=True)
+
+
+async def test_a_part_whose_head_is_too_long_to_look_at_is_refused() -> None:
+    """It might be a second `model`."""
+    hidden = field("model", b"secret", "\r\nX-Filler: " + "x" * MOST_PART_HEAD)
+    assert "head" in await refusal(a_form(MODEL, hidden))

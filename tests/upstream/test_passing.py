@@ -400,7 +400,7 @@ def ending(*events: bytes) -> list[bytes]:
     return [ROLE, HI, *events]
 
 
-SO_FAR = event({"choices": [{"delta": {"content": "x"}}], "usage": {"prompt_tokens": 5, "completion_tokens": 1}})
+SO_FAR = event({"choices": [{"delta": {"content": "x"}}], "usage": {"prompt_tokens": 4, "completion_tokens": 1}})
 LIAR = json.dumps({"completion_tokens": 99, "prompt_tokens": 99})
 
 
@@ -411,7 +411,7 @@ LIAR = json.dumps({"completion_tokens": 99, "prompt_tokens": 99})
         (ending(USAGE + DONE), Usage(5, 2)),
         (ending(USAGE[:30], USAGE[30:50], USAGE[50:], DONE), Usage(5, 2)),
         (ending(SO_FAR, USAGE, DONE), Usage(5, 2)),
-        (ending(SO_FAR, DONE), Usage(5, 1)),
+        (ending(SO_FAR, DONE), Usage(4, 1)),
         (ending(USAGE, PING, DONE), Usage(5, 2)),
         (ending(DONE), Usage()),
         (ending(delta(LIAR), DONE), Usage()),

@@ -797,3 +797,28 @@ async def test_news_that_came_in_time_is_told_though_the_loop_was_busy_until_aft
         assert response.status == 200
         assert not connection.closed
         response.close()
+
+
+@on_both_loops
+async def test_a_server_that_answered_before_the_end_of_an_upload_gets_no_other_request_on_that_connection() -> None:
+    """The end of the body was never sent: the next request would be taken for a part of it."""
+    answered = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"first")
+        writer.write(answer(404, b"no"))
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        answered.set()
+        await reader.read()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"first"
+        await answered.wait()
+        yield b""  # the client's last message is empty
+
+    async with raw_server(handle) as url, some_pools() as pools:
+        response = await pools.to(url).request(b"POST", b"/v1", body=body(), within_s=WITHIN_S)
+        assert (response.status, await response.read(10, WITHIN_S)) == (404, b"no")
+        response.close()
+        holds(pools, url)

@@ -143,7 +143,7 @@ def _parts_of(message: _Message) -> Iterator[_Part]:
 def _result(raw: Raw) -> Iterator[_Part]:
     try:
         found = _parts.decode(raw) if raw else None
-    except msgspec.DecodeError:  # what a tool says is the model server's business
+    except (msgspec.DecodeError, RecursionError):  # what a tool says is the model server's business
         return
     if isinstance(found, list):
         yield from (part for part in found if isinstance(part, _Part))

@@ -7,6 +7,7 @@ An allowlist: what is sent upstream is a path of `APIS`, never the client's own.
 import re
 import uuid
 from collections.abc import Awaitable, Mapping
+from random import getrandbits
 
 from msgspec import Struct
 
@@ -21,6 +22,7 @@ from smart_router.errors import BadRequest, MethodNotAllowed, UnknownModel, Unkn
 from smart_router.opening import Attempt
 from smart_router.pipeline import Pipeline
 from smart_router.registry import Registry
+from smart_router.sessions.base import Held
 from smart_router.types import NOTHING, Ask, Keeps
 from smart_router.upstream.base import Forward, Forwarded
 from smart_router.upstream.fleet import Lease
@@ -66,6 +68,7 @@ APIS: Mapping[str, Api] = {
 # A minimal chat: `model` may be left out, and it streams unless told not to.
 CHAT_PATH = "/api/chat"
 CHAT = APIS["/v1/chat/completions"]
+_RESPONSE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _RESPONSE = re.compile(r"/v1/responses/([A-Za-z0-9_-]{1,128})(/cancel)?")
 # Passed on: what describes the body, and what follows a request through a system.
 _PASSED_ON = frozenset({
@@ -119,9 +122,9 @@ class OpenAIApi:
         turn = Turn()
         if (model is None or session is None) and not api.needs:
             turn = last_turn(head)
-        held = await self._pipeline.held(caller, head.previous_response_id) if head.previous_response_id else None
+        held = await self._previous(api, caller, head.previous_response_id)
         if held is not None:
-            model = held.model if held.model in self._registry.models else model
+            model = held.model
         if session is None:
             session = held.session_id if held else _session_of(head, caller, turn)
         ask = Ask(
@@ -141,6 +144,20 @@ class OpenAIApi:
             path=api.path,
         )
         return ask, Onward(api.path, self._headers(visit), body, head)
+
+    async def _previous(self, api: Api, caller: str, id: str | None) -> Held | None:
+        """
+        Where the response is kept that this request goes on from.
+
+        Raises:
+            UnknownPath: nobody knows it, or it is another caller's.
+        """
+        if api.dialect != "responses" or id is None:
+            return None
+        held = await self._pipeline.held(caller, id) if _RESPONSE_ID.fullmatch(id) else None
+        if held is None or held.model not in self._registry.models:
+            raise UnknownPath("previous_response_id: no such response is known; it may have expired")
+        return held
 
     async def _uploaded(self, visit: Visit, api: Api, caller: str, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
         most, headers = self._desk.settings.max_body_bytes, visit.headers
@@ -208,7 +225,8 @@ class OpenAIApi:
 
     def _headers(self, visit: Visit) -> tuple[Header, ...]:
         passed = [(name, value) for name, value in visit.headers.items() if name in _PASSED_ON]
-        return (*passed, (b"x-request-id", visit.request_id.encode()))
+        # vLLM makes it the id of its own request, which must be its only one: a client may send one id twice.
+        return (*passed, (b"x-request-id", f"{visit.request_id}-{getrandbits(32):08x}".encode()))
 
 
 def _ids(registry: Registry) -> dict[str, str | None]:

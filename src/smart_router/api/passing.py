@@ -34,6 +34,7 @@ class Pass:
         if answer.complete:  # in one piece
             passage.close()
         self._visit.started = True
+        presence.all_read()  # of an upload that was answered early, too
         headers = [*answer.headers, *decided_headers(passage)]
         start: dict[str, object] = {"type": "http.response.start", "status": answer.status, "headers": headers}
         await presence.send(send, start, self._within_s)

@@ -57,11 +57,11 @@ class Relay:
         visit, headers = self._visit, [*decided_headers(self._reply), (b"cache-control", b"no-cache")]
         visit.started = True
         start = {"status": 200, "headers": [(b"content-type", _EVENT_STREAM), *headers]}
-        await send({"type": "http.response.start", **start})
+        await visit.presence.send(send, {"type": "http.response.start", **start}, self._within_s)
         async for chunk in self._events():
             message = {"type": "http.response.body", "body": chunk, "more_body": True}
             await visit.presence.send(send, message, self._within_s)
-        await send({"type": "http.response.body", "body": b""})
+        await visit.presence.send(send, {"type": "http.response.body", "body": b""}, self._within_s)
 
     async def _events(self) -> AsyncIterator[bytes]:
         reply = self._reply

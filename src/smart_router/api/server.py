@@ -6,17 +6,32 @@ as much as all of our decisions. What is written in one turn of the event loop l
 import asyncio
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MOST_HELD_BYTES = 64 * 1024
+CLOSE_S = 10.0
 
 
 class HttpProtocol(HttpToolsProtocol):
     """For uvicorn's `http=`."""
 
+    _running: RequestResponseCycle | None = None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         self._gathered = GatheredWrites(transport, self.loop)
         super().connection_made(cast(asyncio.Transport, self._gathered))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """uvicorn tells the newest request of the connection; with pipelining another one is being answered."""
+        super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def on_response_complete(self) -> None:
         self._gathered.flush()  # nothing more is to come that could leave with it
@@ -49,8 +64,11 @@ class GatheredWrites:
         return self._transport.is_closing()
 
     def close(self) -> None:
+        """A client that does not take what is left of its answer is cut off."""
         self.flush()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(CLOSE_S, self._transport.abort)
 
     def write_eof(self) -> None:
         self.flush()
@@ -63,7 +81,7 @@ class GatheredWrites:
 
     def flush(self) -> None:
         held, self._held, self._size = self._held, [], 0
-        if held:
+        if held and not self._transport.is_closing():
             self._transport.write(held[0] if len(held) == 1 else b"".join(held))
 
     def __getattr__(self, name: str) -> Any:

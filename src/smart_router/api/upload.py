@@ -4,6 +4,7 @@ what follows goes through as it comes.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from math import inf
 
 from python_multipart.multipart import parse_options_header
 
@@ -33,6 +34,7 @@ class Upload:
         self._declared = int(declared[:20]) if declared and declared.isdigit() else None
         self._receive = receive
         self._presence = presence
+        self._due = presence.due  # until all of it has arrived
         self._most = most
         self._held = bytearray()
         self._size = 0
@@ -80,7 +82,9 @@ class Upload:
             yield data
 
     async def _more(self) -> bytes:
+        self._presence.due = self._due
         message = await self._receive()
+        self._presence.due = inf  # while the server takes it, the client is not to blame
         if message["type"] != "http.request":
             raise ClientGone
         data: bytes = message.get("body", b"")
@@ -130,6 +134,8 @@ class Upload:
     def _look_at(self, begin: int, end: int) -> None:
         head_end = self._held.find(b"\r\n\r\n", begin, min(end, begin + MOST_PART_HEAD))
         if head_end < 0:
+            if end - begin > MOST_PART_HEAD:
+                raise BadRequest("a part of the form has too long a head")
             return
         for line in bytes(self._held[begin:head_end]).split(b"\r\n"):
             name, _, value = line.partition(b":")

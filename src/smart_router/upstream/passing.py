@@ -13,12 +13,17 @@ from smart_router.types import Usage
 from smart_router.upstream.response import Header, Response
 
 MOST_HELD_BYTES = 1024 * 1024  # of an answer, while it is not known to be one
+_RESPONSE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 TAIL_BYTES = 4096  # of a stream, where its token counts stand
 
 # Between us and the server alone (RFC 9110, section 7.6.1), or said by us.
 _NOT_PASSED = frozenset({
     b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"trailer", b"transfer-encoding",
     b"upgrade", b"server", b"date", b"set-cookie", b"x-session-id", b"x-request-id", b"server-timing",
+    # What browsers may do is for the router to say.
+    b"access-control-allow-origin", b"access-control-allow-credentials", b"access-control-allow-methods",
+    b"access-control-allow-headers", b"access-control-expose-headers", b"access-control-max-age", b"alt-svc",
+    b"access-control-allow-private-network", b"strict-transport-security",
     b"x-route-use-case", b"x-route-model", b"x-route-reason", b"x-route-bypass", b"x-route-confidence",
 })  # fmt: skip
 
@@ -94,7 +99,7 @@ class PassedBack:
     def _content_began(self, events: Sequence[sse.Event]) -> bool:
         for event in events:
             seen = content.look_at(event)
-            self.response_id = self.response_id or seen.response_id
+            self.response_id = self.response_id or _fit(seen.response_id)
             if seen.kind == "error" and (seen.status is None or seen.status >= 500):
                 raise BackendBroke("the model server reported an error")
             if seen.kind != "preamble":
@@ -116,7 +121,12 @@ class PassedBack:
         except (ValueError, RecursionError) as exc:
             raise BackendBroke("the model server's answer cannot be read") from exc
         self.usage = answer.usage.counted() if answer.usage else Usage()
-        self.response_id = answer.id if answer.object == "response" else None
+        self.response_id = _fit(answer.id) if answer.object == "response" else None
+
+
+def _fit(response_id: str | None) -> str | None:
+    """Only ids that can be asked for are kept."""
+    return response_id if response_id and _RESPONSE_ID.fullmatch(response_id) else None
 
 
 class _Usage(Struct):

@@ -254,7 +254,7 @@ async def _send_parts(
         framed = part if length is not None else b"%x\r\n%b\r\n" % (len(part), part)
         if not await connection.write(framed, left_s()):
             return
-    if length is None:
-        await connection.write(b"0\r\n\r\n", left_s())
+    if length is None and not await connection.write(b"0\r\n\r\n", left_s()):
+        return  # it has answered without the end of the body: what came next would be taken for that
     if length is None or sent == length:
         connection.sent()
