@@ -87,7 +87,7 @@ class Pipeline:
             held = Held(session_id=ask.session_id, model=lease.model.id, replica=lease.endpoint)
             self._store.hold(Key(ask.caller, answer.response_id), held)
 
-    async def finish(self, reply: Reply) -> None:
+    def finish(self, reply: Reply) -> None:
         """Remember a complete exchange, if its caller wants that; before the client learns that it is complete."""
         ask = reply.ask
         if reply.complete and ask.remember and self._settings.memory_turns:

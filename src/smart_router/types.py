@@ -10,6 +10,7 @@ Api = Literal["chat", "transcriptions", "speech"]
 Reason = Literal["explicit", "modality", "session", "classified", "switched", "fallback", "degraded"]
 RoutingMode = Literal["realtime", "standard"]
 
+RESPONSE_ID = r"[A-Za-z0-9_-]{1,128}"  # of a stored response
 Keeps = Literal["session", "peek", "nothing"]  # "peek": a session is looked at, but not counted, prolonged or moved
 
 NOTHING: frozenset[Any] = frozenset()

@@ -1,7 +1,6 @@
 """Clients that leave: the model server stops working for them, and nothing stays taken."""
 
 import json
-import re
 import socket
 import time
 from contextlib import ExitStack
@@ -12,9 +11,7 @@ from smart_router.simulate import FaultName
 
 from .asking import FOLLOW_UP, PYTHON, a_session
 from .models import SOON_S, Models
-from .routers import Router
-
-POLL_S = 0.02
+from .routers import Router, wait_for_idle
 
 
 def a_caller(router: Router, **fields: object) -> socket.socket:
@@ -24,19 +21,6 @@ def a_caller(router: Router, **fields: object) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", router.port), timeout=SOON_S)
     connection.sendall(head % len(body) + body)
     return connection
-
-
-def in_flight(router: Router) -> float:
-    found = re.findall(r"^smart_router_in_flight{[^}]*} (\S+)$", router.http.get("/metrics").text, re.M)
-    assert found
-    return sum(map(float, found))
-
-
-def wait_for_idle(router: Router) -> None:
-    deadline = time.monotonic() + SOON_S
-    while (now := in_flight(router)) != 0:
-        assert time.monotonic() < deadline, f"{now} requests are still in flight"
-        time.sleep(POLL_S)
 
 
 @pytest.mark.parametrize("fault", ["stall-before-headers", "never-ends"])

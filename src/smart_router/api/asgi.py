@@ -55,13 +55,7 @@ def too_large(most: int) -> str:
     return f"the body exceeds {most} bytes; send less, or attach files by url"
 
 
-async def send_start(send: Send, status: int, content_type: bytes, headers: Headers) -> None:
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [(b"content-type", content_type), *headers]}
-    )
-
-
 async def send_json(send: Send, status: int, body: bytes, headers: Headers = ()) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send_start(send, status, b"application/json", [length, *headers])
+    told = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": told})
     await send({"type": "http.response.body", "body": body})

@@ -6,6 +6,7 @@ from functools import cache
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from smart_router.api.wire import located
 from smart_router.errors import BadRequest
 
 NO_RAW = Raw()
@@ -54,8 +55,7 @@ def read_head(body: bytes) -> Head:
             body.decode()  # a text that nobody here reads is not looked at by the decoder
         return _decoder.decode(body)
     except msgspec.ValidationError as exc:
-        what, _, where = str(exc).partition(" - at `$")
-        place = where.rstrip("`").lstrip(".")
+        what, place = located(str(exc))
         raise BadRequest(f"{place}: {what}" if place else what) from None
     except RecursionError:
         raise BadRequest("the body is nested too deeply; send a flatter JSON object") from None

@@ -87,12 +87,12 @@ def advice(error: Exception) -> Headers:
 
 def stream_error(error: Exception, request_id: str, dialect: Dialect) -> bytes:
     """An event that says how a stream broke off; the line breaks in front end whatever line was under way."""
-    name = b"" if dialect == "openai" else b"event: error\n"
+    name = b"" if dialect == "openai" else b"error"
     lead = b"" if dialect == "ours" else b"\n\n"
     said = envelope(error, request_id, dialect)
     if dialect == "responses" and isinstance(said, OpenAIEnvelope):
         said = ResponsesErrorEvent("error", said.error.code, said.error.message, None, 0)
-    return lead + name + b"data: " + wire.encode(said) + b"\n\n"
+    return lead + wire.event(said, name)
 
 
 def _param(error: RouterError) -> str | None:

@@ -23,7 +23,7 @@ from smart_router.opening import Attempt
 from smart_router.pipeline import Pipeline
 from smart_router.registry import Registry
 from smart_router.sessions.base import Held
-from smart_router.types import NOTHING, Ask, Keeps
+from smart_router.types import NOTHING, RESPONSE_ID, Ask, Keeps
 from smart_router.upstream.base import Forward, Forwarded
 from smart_router.upstream.fleet import Lease
 from smart_router.upstream.response import Header
@@ -68,8 +68,7 @@ APIS: Mapping[str, Api] = {
 # A minimal chat: `model` may be left out, and it streams unless told not to.
 CHAT_PATH = "/api/chat"
 CHAT = APIS["/v1/chat/completions"]
-_RESPONSE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_RESPONSE = re.compile(r"/v1/responses/([A-Za-z0-9_-]{1,128})(/cancel)?")
+_RESPONSE = re.compile(rf"/v1/responses/({RESPONSE_ID})(/cancel)?")
 # Passed on: what describes the body, and what follows a request through a system.
 _PASSED_ON = frozenset({
     b"content-type", b"accept", b"traceparent", b"tracestate", b"anthropic-version", b"anthropic-beta",
@@ -154,10 +153,15 @@ class OpenAIApi:
         """
         if api.dialect != "responses" or id is None:
             return None
-        held = await self._pipeline.held(caller, id) if _RESPONSE_ID.fullmatch(id) else None
-        if held is None or held.model not in self._registry.models:
+        held = await self._held(caller, id) if re.fullmatch(RESPONSE_ID, id) else None
+        if held is None:
             raise UnknownPath("previous_response_id: no such response is known; it may have expired")
         return held
+
+    async def _held(self, caller: str, id: str) -> Held | None:
+        """None also where the model that answered is not registered any more."""
+        held = await self._pipeline.held(caller, id)
+        return held if held is not None and held.model in self._registry.models else None
 
     async def _uploaded(self, visit: Visit, api: Api, caller: str, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
         most, headers = self._desk.settings.max_body_bytes, visit.headers
@@ -194,8 +198,8 @@ class OpenAIApi:
         if scope["method"] != method:
             raise MethodNotAllowed(visit.path, method)
         visit.presence.all_read()
-        held = await self._pipeline.held(caller, id)
-        if held is None or held.model not in self._registry.models:
+        held = await self._held(caller, id)
+        if held is None:
             raise UnknownPath(f"no response {id} is known; it may have expired")
         ask = Ask(
             visit.request_id, caller, "", held.session_id, model=held.model, keeps="nothing", held_at=held.replica,

@@ -49,7 +49,7 @@ class Relay:
         reply = self._reply
         async for _ in reply.pieces():
             pass
-        await self._pipeline.finish(reply)
+        self._pipeline.finish(reply)
         reply.close()  # before the client can ask how it went
         await send_json(send, 200, wire.encode(_response(reply, result=reply.text)), decided_headers(reply))
 
@@ -65,21 +65,16 @@ class Relay:
 
     async def _events(self) -> AsyncIterator[bytes]:
         reply = self._reply
-        yield _event(wire.encode(_route_event(reply)), b"route")
+        yield wire.event(_route_event(reply), b"route")
         try:
             async for text in reply.pieces():
-                yield _event(wire.encode(wire.Delta(text)))
+                yield wire.event(wire.Delta(text))
         except UpstreamError as exc:
             yield stream_error(exc, reply.ask.request_id, "ours")
             return
-        await self._pipeline.finish(reply)
+        self._pipeline.finish(reply)
         reply.close()
-        yield _event(wire.encode(_response(reply)), b"done")
-
-
-def _event(data: bytes, name: bytes = b"") -> bytes:
-    """JSON has no line breaks, so text that looks like an event stays data."""
-    return (b"event: " + name + b"\n" if name else b"") + b"data: " + data + b"\n\n"
+        yield wire.event(_response(reply), b"done")
 
 
 def _route_event(reply: Reply) -> wire.RouteEvent:

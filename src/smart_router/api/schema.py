@@ -8,7 +8,8 @@ from fastapi.openapi.utils import get_openapi
 
 from smart_router.api import wire
 from smart_router.api.openai import APIS, CHAT, CHAT_PATH, Api
-from smart_router.api.passed import FIELDS
+from smart_router.api.schema_fields import FIELDS
+from smart_router.types import RESPONSE_ID
 
 _REF = "#/components/schemas/{name}"
 _TYPES = (
@@ -77,7 +78,7 @@ _ID = {
     "name": "response_id",
     "in": "path",
     "required": True,
-    "schema": {"type": "string", "pattern": r"^[\w-]{1,128}$"},
+    "schema": {"type": "string", "pattern": f"^{RESPONSE_ID}$"},
 }
 _ANY_OBJECT = {"application/json": {"schema": {"type": "object"}}}
 _REFUSALS = {

@@ -120,6 +120,11 @@ _decoder = msgspec.json.Decoder(RouteRequest)
 encode = msgspec.json.Encoder().encode
 
 
+def event(data: Struct, name: bytes = b"") -> bytes:
+    """A server-sent event. JSON has no line breaks, so text that looks like an event stays data."""
+    return (b"event: " + name + b"\n" if name else b"") + b"data: " + encode(data) + b"\n\n"
+
+
 def decode_request(body: bytes) -> RouteRequest:
     """
     Raises:
@@ -217,8 +222,7 @@ def _base64(data: str, place: str) -> str:
 
 def _in_words(message: str, body: bytes) -> str:
     """msgspec's "Expected `int`, got `str` - at `$.max_tokens`" with the place in front."""
-    what, _, where = message.partition(" - at `$")
-    place = where.rstrip("`").lstrip(".")
+    what, place = located(message)
     if "unknown field" in what and place:
         what += f"; the fields are {', '.join(AttachmentIn.__struct_fields__)}"
     elif "unknown field" in what:
@@ -226,6 +230,12 @@ def _in_words(message: str, body: bytes) -> str:
     if "enum value" in what:
         what += f"; it can be {', '.join(MEDIA_KINDS if place.startswith('attachments') else get_args(Modality))}"
     return f"{place}: {what}" if place else what
+
+
+def located(message: str) -> tuple[str, str]:
+    """What msgspec says is wrong, and the field where; no field for the whole body."""
+    what, _, where = message.partition(" - at `$")
+    return what, where.rstrip("`").lstrip(".")
 
 
 def _unknown(body: bytes) -> Iterator[str]:

@@ -9,11 +9,10 @@ from msgspec import Struct
 
 from smart_router.decide import content, sse
 from smart_router.errors import BackendBroke
-from smart_router.types import Usage
+from smart_router.types import RESPONSE_ID, Usage
 from smart_router.upstream.response import Header, Response
 
 MOST_HELD_BYTES = 1024 * 1024  # of an answer, while it is not known to be one
-_RESPONSE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 TAIL_BYTES = 4096  # of a stream, where its token counts stand
 
 # Between us and the server alone (RFC 9110, section 7.6.1), or said by us.
@@ -42,7 +41,7 @@ class PassedBack:
         self._tail = b""
         self.status = response.status
         self.headers: Sequence[Header] = [header for header in response.headers if header[0] not in _NOT_PASSED]
-        media_type = (response.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+        media_type = response.media_type.lower()
         self.events = media_type == b"text/event-stream"
         self._json = media_type == b"application/json"
         self.usage = Usage()
@@ -126,7 +125,7 @@ class PassedBack:
 
 def _fit(response_id: str | None) -> str | None:
     """Only ids that can be asked for are kept."""
-    return response_id if response_id and _RESPONSE_ID.fullmatch(response_id) else None
+    return response_id if response_id and re.fullmatch(RESPONSE_ID, response_id) else None
 
 
 class _Usage(Struct):

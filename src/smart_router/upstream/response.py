@@ -49,6 +49,11 @@ class Response:
         """The first header called *name* (lower case)."""
         return next((value for key, value in self.headers if key == name), None)
 
+    @property
+    def media_type(self) -> bytes:
+        """Of its Content-Type, without parameters; empty if there is none."""
+        return (self.header(b"content-type") or b"").partition(b";")[0].strip()
+
     async def head(self, within_s: float) -> None:
         """
         Wait for status and headers.

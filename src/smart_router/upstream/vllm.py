@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from math import inf, isnan
 from time import monotonic
 
 from smart_router.decide.load import Load, read_load
@@ -43,13 +44,13 @@ class VllmUpstream:
     async def close(self) -> None:
         self._pools.close()
 
-    async def open(self, call: Call, endpoint: str, within_s: float = float("inf")) -> Answer:
+    async def open(self, call: Call, endpoint: str, within_s: float = inf) -> Answer:
         request = payload.request_for(call)
         if request.whole or not call.stream:
             return await self._whole(call, endpoint, request, within_s)
         return await self._streamed(endpoint, request, min(within_s, self._settings.first_byte_timeout))
 
-    async def forward(self, forward: Forward, endpoint: str, within_s: float = float("inf")) -> Forwarded:
+    async def forward(self, forward: Forward, endpoint: str, within_s: float = inf) -> Forwarded:
         within_s = min(within_s, self._settings.first_byte_timeout) if forward.stream else within_s
         until = monotonic() + within_s
         response = await self._pools.to(endpoint).request(
@@ -91,10 +92,8 @@ class VllmUpstream:
             body = await response.read(MOST_ANSWER_BYTES, self._settings.between_chunks_timeout)
         finally:
             response.close()
-        media_type = (
-            (response.header(b"content-type") or b"application/octet-stream").partition(b";")[0].decode("latin-1")
-        )
-        return WholeAnswer(payload.piece_from(call.model.api, body, media_type.strip()))
+        media_type = (response.media_type or b"application/octet-stream").decode("latin-1")
+        return WholeAnswer(payload.piece_from(call.model.api, body, media_type))
 
     async def _post(self, endpoint: str, request: payload.Request, within_s: float) -> Response:
         headers = ((b"content-type", request.content_type),)
@@ -150,7 +149,7 @@ def _retry_after(response: Response) -> float:
         seconds = float(value)
     except ValueError:
         seconds = _seconds_until(value)
-    return min(LONGEST_RETRY_AFTER_S, max(0.0, seconds)) if seconds == seconds else 1.0
+    return 1.0 if isnan(seconds) else min(LONGEST_RETRY_AFTER_S, max(0.0, seconds))
 
 
 def _seconds_until(date: str) -> float:
