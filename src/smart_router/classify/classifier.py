@@ -17,7 +17,7 @@ import structlog
 
 from smart_router.classify.base import Encoder, Query, Vector
 from smart_router.classify.head import Head
-from smart_router.classify.lexical import columns
+from smart_router.classify.scorer import Scorer
 
 log = structlog.get_logger("classifier")
 
@@ -44,8 +44,9 @@ class Classifier:
     def __init__(
         self, head: Head, encoder: Encoder | None, *, queue_size: int = 1024, timeout_s: float = 2.0, trouble: str = ""
     ) -> None:
-        self._head = head
-        self._worker = _Worker(encoder, queue_size) if encoder is not None and head.hybrid is not None else None
+        self._lexical = Scorer(head.lexical, head.use_cases)
+        self._hybrid = Scorer(head.hybrid, head.use_cases) if encoder is not None and head.hybrid is not None else None
+        self._worker = _Worker(encoder, queue_size) if encoder is not None and self._hybrid is not None else None
         self._timeout_s = timeout_s
         self.kind: Literal["hybrid", "lexical"] = "hybrid" if self._worker else "lexical"
         self.trouble = trouble
@@ -60,19 +61,18 @@ class Classifier:
 
     def cues(self, query: Query) -> dict[str, float]:
         """The lexical head's probabilities: tens of microseconds, no encoder."""
-        return self._head.named(self._head.lexical.probabilities(columns(query.text), query.media))
+        return self._lexical(query.text, query.media)
 
     async def scores(self, query: Query) -> Scores:
         """The hybrid head's probabilities; the lexical head's when the encoder is missing, swamped, broken or slow."""
-        if self._worker is None or self._head.hybrid is None:
+        if self._worker is None or self._hybrid is None:
             return Scores(self.cues(query), full=False)
         try:
             async with asyncio.timeout(self._timeout_s):  # wait_for can swallow a cancellation (before Python 3.12)
                 embedding = await self._worker.embed(query.text)
         except (EncoderFailed, TimeoutError):
             return Scores(self.cues(query), full=False)
-        found = self._head.hybrid.probabilities(columns(query.text), query.media, embedding)
-        return Scores(self._head.named(found), full=True)
+        return Scores(self._hybrid(query.text, query.media, embedding), full=True)
 
 
 @dataclass(slots=True)

@@ -58,9 +58,6 @@ class Head:
     hybrid: Linear | None
     meta: Mapping[str, Any]
 
-    def named(self, probabilities: Vector) -> dict[str, float]:
-        return {use_case: float(p) for use_case, p in zip(self.use_cases, probabilities, strict=True)}
-
 
 def softmax(logits: Vector) -> Vector:
     exponents = np.exp(logits - logits.max())
