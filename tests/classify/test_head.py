@@ -69,12 +69,6 @@ def test_large_weights_do_not_overflow() -> None:
     assert found(a_linear(bias=np.array([1e4, -1e4], np.float32))) == [1.0, 0.0]
 
 
-def test_probabilities_are_named_in_the_order_of_the_use_cases(head: Head) -> None:
-    assert head.named(np.array([0.5, 0.3, 0.2], np.float32)) == pytest.approx(
-        {"agent": 0.5, "multimodal": 0.3, "stt": 0.2}
-    )
-
-
 # what is stored
 
 

@@ -8,6 +8,7 @@ import pytest
 from smart_router.classify.base import Example
 from smart_router.classify.head import Head, Linear
 from smart_router.classify.lexical import columns
+from smart_router.classify.scorer import Scorer
 from smart_router.classify.train import MINIMUM_EXAMPLES, train_head
 from smart_router.errors import ConfigurationError
 from tests.fakes import FakeEncoder, examples_of
@@ -20,7 +21,7 @@ def lexical_head(examples: Sequence[Example] = EXAMPLES, use_cases: Sequence[str
 
 
 def best(head: Head, text: str) -> str:
-    scores = head.named(head.lexical.probabilities(columns(text), ()))
+    scores = Scorer(head.lexical, head.use_cases)(text, ())
     return max(scores, key=lambda name: scores[name])
 
 
@@ -45,8 +46,8 @@ def test_attachments_teach_too() -> None:
     spoken = [Example(f"and this one {i}", "stt", "en", "audio") for i in range(10)]
     seen = [Example(f"and this one {i}", "multimodal", "en", "image") for i in range(10)]
     head = lexical_head([*EXAMPLES, *spoken, *seen])
-    heard = head.named(head.lexical.probabilities(columns("and this one"), ("audio",)))
-    looked = head.named(head.lexical.probabilities(columns("and this one"), ("image",)))
+    scores = Scorer(head.lexical, head.use_cases)
+    heard, looked = scores("and this one", ("audio",)), scores("and this one", ("image",))
     assert heard["stt"] > looked["stt"]
     assert looked["multimodal"] > heard["multimodal"]
 

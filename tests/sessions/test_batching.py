@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions.address import Address
 from smart_router.sessions.batching import PAUSE_S, BatchedConnection, Script, WrongType
+from smart_router.sessions.link import Link
 from tests.e2e.redis_process import RedisProcess
 
 from .peers import ScriptedPeer, answering, peer_of
@@ -58,16 +59,25 @@ async def peer() -> AsyncIterator[ScriptedPeer]:
         yield found
 
 
-# one write per tick
+# what leaves together
 
 
-async def test_calls_of_one_tick_leave_in_one_write(connected: Connect, peer: ScriptedPeer) -> None:
+async def test_calls_of_one_tick_leave_in_one_write_when_others_are_outstanding(
+    connected: Connect, peer: ScriptedPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connection = connected(peer.url)
     await connection.open()
-    peer.writes.clear()
+    sizes: list[int] = []
+    write = Link.write
+
+    def counted(link: Link, data: bytes) -> None:
+        sizes.append(data.count(b"ECHO"))
+        write(link, data)
+
+    monkeypatch.setattr(Link, "write", counted)
     replies = await asyncio.gather(*(connection.call("ECHO", str(i)) for i in range(32)))
     assert replies == [b"OK"] * 32
-    assert [len(commands) for commands in peer.writes] == [32]
+    assert sizes == [1, 31]
 
 
 async def test_calls_of_two_ticks_leave_in_two(connected: Connect, peer: ScriptedPeer) -> None:
@@ -77,6 +87,25 @@ async def test_calls_of_two_ticks_leave_in_two(connected: Connect, peer: Scripte
     await connection.call("ECHO", "1")
     await connection.call("ECHO", "2")
     assert [len(commands) for commands in peer.writes] == [1, 1]
+
+
+async def test_a_call_with_nobody_to_share_a_write_with_is_with_the_kernel_on_return(connected: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = connected(f"redis://127.0.0.1:{listener.getsockname()[1]}", timeout_s=SHORT_S)
+        opening = asyncio.create_task(connection.open())
+        accepted, _ = await asyncio.to_thread(listener.accept)
+        with closing(accepted):
+            greeting = pack_command(("SCRIPT", "LOAD", ECHO.text))  # type: ignore[arg-type]
+            assert await asyncio.to_thread(accepted.recv, len(greeting)) == greeting
+            accepted.sendall(b"+OK\r\n")
+            await opening
+            accepted.settimeout(1)  # the loop does not run meanwhile
+            waiting = connection.call("GET", "a")
+            reader = Reader()
+            reader.feed(accepted.recv(1000))
+            assert reader.gets() == [b"GET", b"a"]
+            accepted.sendall(b"+1\r\n")
+            assert await waiting == b"1"
 
 
 async def test_what_is_posted_is_with_the_kernel_on_return(connected: Connect) -> None:
@@ -89,9 +118,9 @@ async def test_what_is_posted_is_with_the_kernel_on_return(connected: Connect) -
             assert await asyncio.to_thread(accepted.recv, len(greeting)) == greeting
             accepted.sendall(b"+OK\r\n")
             await opening
+            accepted.settimeout(1)  # the loop does not run meanwhile
             waiting = connection.call("GET", "a")
             connection.post("SET", "a", "b", on_error=lambda trouble: None)
-            accepted.settimeout(1)  # the loop does not run meanwhile
             reader = Reader()
             reader.feed(accepted.recv(1000))
             assert [reader.gets(), reader.gets()] == [[b"GET", b"a"], [b"SET", b"a", b"b"]]

@@ -58,23 +58,23 @@ class Relay:
         visit.started = True
         start = {"status": 200, "headers": [(b"content-type", _EVENT_STREAM), *headers]}
         await visit.presence.send(send, {"type": "http.response.start", **start}, self._within_s)
-        async for chunk in self._events():
-            message = {"type": "http.response.body", "body": chunk, "more_body": True}
+        async for event, more in self._events():
+            message = {"type": "http.response.body", "body": event, "more_body": more}
             await visit.presence.send(send, message, self._within_s)
-        await visit.presence.send(send, {"type": "http.response.body", "body": b""}, self._within_s)
 
-    async def _events(self) -> AsyncIterator[bytes]:
+    async def _events(self) -> AsyncIterator[tuple[bytes, bool]]:
+        """Each with whether more follow."""
         reply = self._reply
-        yield wire.event(_route_event(reply), b"route")
+        yield wire.event(_route_event(reply), b"route"), True
         try:
             async for text in reply.pieces():
-                yield wire.event(wire.Delta(text))
+                yield wire.event(wire.Delta(text)), True
         except UpstreamError as exc:
-            yield stream_error(exc, reply.ask.request_id, "ours")
+            yield stream_error(exc, reply.ask.request_id, "ours"), False
             return
         self._pipeline.finish(reply)
         reply.close()
-        yield wire.event(_response(reply), b"done")
+        yield wire.event(_response(reply), b"done"), False
 
 
 def _route_event(reply: Reply) -> wire.RouteEvent:

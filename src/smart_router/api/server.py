@@ -1,6 +1,6 @@
 """
 uvicorn's HTTP protocol with one system call per answer: it writes head and body apart, and each write to a socket costs
-as much as all of our decisions. What is written in one turn of the event loop leaves together.
+as much as all of our decisions. A head waits for what follows it, all else leaves at once.
 """
 
 import asyncio
@@ -9,8 +9,9 @@ from typing import Any, cast
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-MOST_HELD_BYTES = 64 * 1024
+MOST_JOINED_BYTES = 64 * 1024  # a longer part is not copied
 CLOSE_S = 10.0
+_HEAD = b"HTTP/1.1 "
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -40,25 +41,29 @@ class HttpProtocol(HttpToolsProtocol):
 
 class GatheredWrites:
     """
-    A transport that holds what is written until the loop has run what is ready now; closing loses nothing. More than
-    MOST_HELD_BYTES go out at once: whoever writes on and on without a pause must come to feel the transport's limits.
+    A transport that holds the head of an answer until something follows, or until the loop has run what is ready now;
+    closing loses nothing.
     """
 
-    __slots__ = ("_held", "_loop", "_size", "_transport")
+    __slots__ = ("_held", "_loop", "_transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._held: list[bytes] = []
-        self._size = 0
+        self._held = b""
 
     def write(self, data: bytes) -> None:
-        if not self._held:
+        if self._held:
+            held, self._held = self._held, b""
+            if len(data) < MOST_JOINED_BYTES:
+                self._transport.write(held + data)
+            else:
+                self._transport.writelines((held, data))
+        elif data.startswith(_HEAD):  # a part of a body that begins so comes to no harm by waiting, too
+            self._held = data
             self._loop.call_soon(self.flush)
-        self._held.append(data)
-        self._size += len(data)
-        if self._size > MOST_HELD_BYTES:
-            self.flush()
+        else:
+            self._transport.write(data)
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
@@ -80,9 +85,9 @@ class GatheredWrites:
         self._transport.set_protocol(protocol)
 
     def flush(self) -> None:
-        held, self._held, self._size = self._held, [], 0
+        held, self._held = self._held, b""
         if held and not self._transport.is_closing():
-            self._transport.write(held[0] if len(held) == 1 else b"".join(held))
+            self._transport.write(held)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

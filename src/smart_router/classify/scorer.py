@@ -1,8 +1,8 @@
 """
-A linear head made ready for serving: the probabilities of `Linear.probabilities`, within rounding, five times as fast.
+A linear head made ready for serving: the probabilities of `Linear.probabilities`, within rounding.
 
-Words repeat far more often than sentences do. So what a word adds to the logits is kept; for a text, n-grams that several
-of its words share are taken out again, as each counts once.
+Words repeat far more often than sentences do. So what a word adds to the logits is kept; for a text, n-grams that
+several of its words share are taken out again, as each counts once.
 """
 
 import math

@@ -1,6 +1,6 @@
 """
-One connection to Redis for a whole process. Commands of one tick of the event loop leave in one write; replies come in
-the order of the commands. What an error means:
+One connection to Redis for a whole process. A command leaves at once if none is outstanding; the others of one tick of
+the event loop leave in one write. Replies come in the order of the commands. What an error means:
 
     an error reply             its call fails, the connection stays
       NOSCRIPT                 the script is sent once more, in full; the caller does not see it
@@ -104,7 +104,8 @@ class BatchedConnection:
 
     def call(self, *parts: Part) -> asyncio.Future[Any]:
         """
-        Send a command with the others of this tick; await the reply. Who is cancelled meanwhile does no harm.
+        Send a command, with the others of this tick if any is outstanding; await the reply. Who is cancelled meanwhile
+        does no harm.
 
         Raises:
             StoreUnavailable: no reply in time, or one that is an error; WrongType for that one.
@@ -113,11 +114,13 @@ class BatchedConnection:
         if self._link is None or len(self._calls) >= self._most_outstanding:
             self._admit()
         waiter = self._loop.create_future()
+        alone = not self._calls
         self._calls.append(Call(parts, waiter))
         self._buffer.append(packed)
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        if alone:
+            self._flush()  # nobody to share a write with
+        else:
+            self._flush_soon()
         return waiter
 
     def post(self, *parts: Part, on_error: OnError) -> None:
@@ -148,6 +151,11 @@ class BatchedConnection:
             self._begin_attempt()
         elif age_s > self._timeout_s:
             raise StoreUnavailable("still connecting")
+
+    def _flush_soon(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -181,9 +189,7 @@ class BatchedConnection:
         parts = ("EVAL", self._scripts[str(call.parts[1])].text, *call.parts[2:])
         self._calls.append(Call(parts, call.waiter, call.on_error))
         self._buffer.append(pack_command(parts))  # type: ignore[arg-type]
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+        self._flush_soon()
 
     # deadlines
 
