@@ -88,6 +88,10 @@ class Ops:
             labels = replica.model, replica.endpoint
             self._metrics.in_flight.labels(*labels).set(replica.in_flight)
             self._metrics.replica_healthy.labels(*labels).set(replica.status == "healthy")
+        for model in self._registry.models:
+            ready = self._fleet.can_answer(model)
+            self._metrics.model_state.labels(model, "ready").set(ready)
+            self._metrics.model_state.labels(model, "unavailable").set(not ready)
         self._metrics.classifier_degraded.set(self._classifier.kind == "lexical")
         return self._metrics.exposition()
 
