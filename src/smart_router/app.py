@@ -25,6 +25,7 @@ from smart_router.classify.open import open_classifier
 from smart_router.front import Front
 from smart_router.observe.logs import RequestLog
 from smart_router.observe.metrics import Metrics
+from smart_router.observe.shared_stats import SharedStats
 from smart_router.observe.stats import Stats
 from smart_router.opening import Opener
 from smart_router.pipeline import Pipeline
@@ -59,9 +60,10 @@ def create_app(settings: Settings | None = None) -> Handler:
     desk = Desk(door, settings, observers)
     route, openai = RouteApi(pipeline, desk, registry.defaults), OpenAIApi(pipeline, desk, registry)
 
-    control_plane = _control_plane(classifier, store, fleet, registry, request_log)
+    shared_stats = SharedStats(stats, store.counts)
+    control_plane = _control_plane(classifier, store, fleet, registry, request_log, shared_stats)
     control_plane.include_router(session_routes(store, door, settings.routing_mode))
-    control_plane.include_router(ops_routes(Ops(registry, fleet, store, classifier, stats, metrics), door))
+    control_plane.include_router(ops_routes(Ops(registry, fleet, store, classifier, shared_stats, metrics), door))
     control_plane.include_router(model_routes(Catalogue(registry, fleet), door))
     data_plane: dict[str, Handler] = {"/route": route.route, "/classify": route.classify, CHAT_PATH: openai}
     data_plane |= dict.fromkeys(APIS, openai)
@@ -87,19 +89,26 @@ def _warn_of_sleepers(registry: Registry) -> None:
 
 
 def _control_plane(
-    classifier: Classifier, store: SessionStore, fleet: Fleet, registry: Registry, request_log: RequestLog
+    classifier: Classifier,
+    store: SessionStore,
+    fleet: Fleet,
+    registry: Registry,
+    request_log: RequestLog,
+    shared_stats: SharedStats,
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         classifier.start()
         await store.start()
         await fleet.start()
+        shared_stats.start()
         _settle_the_heap()
         log.info("ready", use_cases=len(registry.use_cases), classifier=classifier.kind, sessions=store.kind)
         try:
             yield
         finally:
             await fleet.close()
+            await shared_stats.close()
             await store.close()
             classifier.close()
             request_log.close()

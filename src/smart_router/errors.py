@@ -7,6 +7,7 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     │   ├── MethodNotAllowed 405
     │   └── UnsupportedMedia 415
     ├── Unauthorized 401
+    ├── Forbidden 403
     ├── UnknownSession 404             also for another caller's session: same body
     ├── UnknownUseCase 404
     ├── UnknownModel 404
@@ -19,6 +20,7 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     │   ├── BackendTimeout 504         too slow
     │   └── BackendRejected 4xx        the model server refuses this request: no other replica would take it
     │       └── ContextOverflow        it is too long for the model; with less of the conversation it may fit
+    ├── StoreUnreachable 503           Redis does not answer, and only it could do what was asked
     └── NoModelAvailable 503           nothing that serves the use case answers
 
 Not for clients: ConfigurationError (stops the start), StoreUnavailable (routing goes on without the store),
@@ -71,6 +73,11 @@ class MethodNotAllowed(BadRequest):
 class Unauthorized(RouterError):
     status = 401
     code = "unauthorized"
+
+
+class Forbidden(RouterError):
+    status = 403
+    code = "forbidden"
 
 
 class UnknownSession(RouterError):
@@ -141,6 +148,12 @@ class NoModelAvailable(RouterError):
     status = 503
     code = "no_model_available"
     retry_after_s = 2.0
+
+
+class StoreUnreachable(RouterError):
+    status = 503
+    code = "store_unreachable"
+    retry_after_s = 1.0
 
 
 class ConfigurationError(Exception):

@@ -12,7 +12,7 @@ import structlog
 from smart_router.observe.finished import Finished
 from smart_router.observe.logs import RequestLog, configure_logs
 from smart_router.observe.metrics import Metrics
-from smart_router.observe.stats import Stats
+from smart_router.observe.stats import Stats, report
 from smart_router.types import Usage
 
 
@@ -80,33 +80,33 @@ def test_a_fallback_is_told_from_and_to() -> None:
 
 
 def test_stats_of_nothing_are_zero() -> None:
-    report = Stats().report()
-    assert report["total_requests"] == 0
-    assert report["bypass_rate_percent"] == 0.0
-    assert report["average_total_time"] == 0.0
+    told = report(Stats().counts())
+    assert told["total_requests"] == 0
+    assert told["bypass_rate_percent"] == 0.0
+    assert told["average_total_time"] == 0.0
 
 
 def test_stats_count_what_happened() -> None:
     stats = Stats()
     for done in (a_finished(), A_BYPASS, A_SWITCH, A_FAILURE, A_BAD_REQUEST):
         stats(done)
-    report = stats.report()
-    assert (report["total_requests"], report["bypass_requests"], report["full_routing_requests"]) == (5, 1, 3)
-    assert (report["session_creations"], report["context_changes"], report["failed_requests"]) == (1, 1, 2)
-    assert report["bypass_rate_percent"] == 25.0
-    assert report["average_routing_time"] == pytest.approx(0.01)
-    assert report["average_bypass_time"] == pytest.approx(0.001)
-    assert report["use_cases"]["stt"]["requests"] == 1
-    assert report["models"]["m"] == {"requests": 4, "errors": 1, "average_inference_time": pytest.approx(0.9)}
+    told = report(stats.counts())
+    assert (told["total_requests"], told["bypass_requests"], told["full_routing_requests"]) == (5, 1, 3)
+    assert (told["session_creations"], told["context_changes"], told["failed_requests"]) == (1, 1, 2)
+    assert told["bypass_rate_percent"] == 25.0
+    assert told["average_routing_time"] == pytest.approx(0.01)
+    assert told["average_bypass_time"] == pytest.approx(0.001)
+    assert told["use_cases"]["stt"]["requests"] == 1
+    assert told["models"]["m"] == {"requests": 4, "errors": 1, "average_inference_time": pytest.approx(0.9)}
 
 
 def test_every_path_counts_alike_in_stats() -> None:
     stats = Stats()
     for path in ("/route", "/v1/chat/completions", "/v1/embeddings"):
         stats(a_finished(path=path))
-    report = stats.report()
-    assert (report["total_requests"], report["full_routing_requests"], report["session_creations"]) == (3, 3, 3)
-    assert report["models"]["m"]["requests"] == 3
+    told = report(stats.counts())
+    assert (told["total_requests"], told["full_routing_requests"], told["session_creations"]) == (3, 3, 3)
+    assert told["models"]["m"]["requests"] == 3
 
 
 def test_a_failure_in_mid_answer_is_counted_by_its_code() -> None:

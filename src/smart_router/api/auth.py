@@ -4,7 +4,7 @@ import hashlib
 import hmac
 
 from smart_router.api.asgi import Scope
-from smart_router.errors import Unauthorized
+from smart_router.errors import Forbidden, Unauthorized
 from smart_router.settings import Settings
 
 ANYBODY = "anybody"
@@ -37,3 +37,15 @@ class Door:
         if not hmac.compare_digest(digest, self._digest) or scheme.lower() != b"bearer":
             raise Unauthorized("send the router's key as `Authorization: Bearer <key>`")
         return self._caller
+
+    def admin(self, scope: Scope) -> None:
+        """
+        Whoever has the shared key may administrate.
+
+        Raises:
+            Unauthorized: see `caller`.
+            Forbidden: there is no key, so nobody can be told from anybody else.
+        """
+        if self._digest is None:
+            raise Forbidden("only whoever has the key may do this, and no key is configured; set API_KEY")
+        self.caller(scope)

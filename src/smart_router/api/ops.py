@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from smart_router.api.auth import Door
 from smart_router.classify.classifier import Classifier
-from smart_router.errors import StoreUnavailable
+from smart_router.errors import StoreUnavailable, StoreUnreachable
 from smart_router.observe.metrics import Metrics
-from smart_router.observe.stats import Stats
+from smart_router.observe.shared_stats import SharedStats
 from smart_router.registry import Model, Registry
 from smart_router.sessions.base import SessionStore
 from smart_router.upstream.fleet import Fleet, ReplicaReport
@@ -50,7 +50,7 @@ class Ops:
         fleet: Fleet,
         store: SessionStore,
         classifier: Classifier,
-        stats: Stats,
+        stats: SharedStats,
         metrics: Metrics,
     ) -> None:
         self._registry = registry
@@ -78,8 +78,18 @@ class Ops:
     def ready(self) -> bool:
         return any(self._fleet.can_answer(model) for model in self._registry.models)
 
-    def stats(self) -> dict[str, Any]:
-        return self._stats.report()
+    async def stats(self) -> dict[str, Any]:
+        return await self._stats.report()
+
+    async def forget_stats(self) -> None:
+        """
+        Raises:
+            StoreUnreachable: the shared numbers could not be reset; nothing was forgotten.
+        """
+        try:
+            await self._stats.reset()
+        except StoreUnavailable as exc:
+            raise StoreUnreachable("the shared statistics are in Redis, which does not answer; try again") from exc
 
     def metrics(self) -> bytes:
         self._metrics.in_flight.clear()  # replicas may have gone
@@ -141,9 +151,16 @@ def ops_routes(ops: Ops, door: Door) -> APIRouter:
 
     @routes.get("/stats")
     async def stats(request: Request) -> dict[str, Any]:
-        """Counts and averages (seconds) since this process started."""
+        """Counts and averages (seconds) over all routers; `scope` is `replica` where it is this one's alone."""
         door.caller(request.scope)
-        return ops.stats()
+        return await ops.stats()
+
+    @routes.delete("/stats")
+    async def forget_stats(request: Request) -> dict[str, Any]:
+        """Begin counting anew. Needs a key, so a router without one refuses."""
+        door.admin(request.scope)
+        await ops.forget_stats()
+        return {"success": True, "message": "Statistics begin anew"}
 
     @routes.get("/use-cases")
     async def use_cases() -> dict[str, Any]:

@@ -1,10 +1,13 @@
-"""The numbers of `GET /stats`, counted since this process started."""
+"""The numbers of `GET /stats`: counted in this process, and what is said of them."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from smart_router.observe.finished import Finished
+
+Counts = dict[str, float]  # name -> sum; those of one use case or model are called use_cases|agent|requests
 
 
 @dataclass(slots=True)
@@ -16,10 +19,6 @@ class _Mean:
         if value is not None:
             self.total += value
             self.count += 1
-
-    @property
-    def value(self) -> float:
-        return self.total / self.count if self.count else 0.0
 
 
 @dataclass(slots=True)
@@ -35,8 +34,8 @@ class _Part:
         self.errors += failed
         self.inference.add(inference_s)
 
-    def report(self) -> dict[str, Any]:
-        return {"requests": self.requests, "errors": self.errors, "average_inference_time": self.inference.value}
+    def counts(self) -> Counts:
+        return {"requests": self.requests, "errors": self.errors, **_named("inference", self.inference)}
 
 
 class Stats:
@@ -75,21 +74,80 @@ class Stats:
         if done.previous_use_case is not None:
             self._changes += 1
 
-    def report(self) -> dict[str, Any]:
-        decided = self._bypassed + self._routed
+    def counts(self) -> Counts:
+        """All sums since this process started."""
+        parts = {"use_cases": self._use_cases, "models": self._models}
         return {
-            "scope": "replica",
-            "total_requests": self._total,
-            "bypass_requests": self._bypassed,
-            "full_routing_requests": self._routed,
-            "failed_requests": self._errors,
-            "session_creations": self._sessions,
-            "context_changes": self._changes,
-            "bypass_rate_percent": round(100 * self._bypassed / decided, 2) if decided else 0.0,
-            "average_routing_time": self._routing.value,
-            "average_bypass_time": self._bypass.value,
-            "average_inference_time": self._inference.value,
-            "average_total_time": self._whole.value,
-            "use_cases": {name: part.report() for name, part in self._use_cases.items()},
-            "models": {name: part.report() for name, part in self._models.items()},
+            "total": self._total,
+            "bypassed": self._bypassed,
+            "routed": self._routed,
+            "failed": self._errors,
+            "sessions": self._sessions,
+            "changes": self._changes,
+            **_named("routing", self._routing),
+            **_named("bypass", self._bypass),
+            **_named("inference", self._inference),
+            **_named("whole", self._whole),
+            **{
+                f"{kind}|{id}|{name}": value
+                for kind, of_kind in parts.items()
+                for id, part in of_kind.items()
+                for name, value in part.counts().items()
+            },
         }
+
+
+def growth(before: Mapping[str, float], now: Mapping[str, float]) -> Counts:
+    """What has to be added to *before* to have *now*."""
+    return {name: value - before.get(name, 0) for name, value in now.items() if value != before.get(name, 0)}
+
+
+def report(counts: Mapping[str, float]) -> dict[str, Any]:
+    """The contract's fields. Times in seconds."""
+    decided = _whole(counts, "bypassed") + _whole(counts, "routed")
+    return {
+        "total_requests": _whole(counts, "total"),
+        "bypass_requests": _whole(counts, "bypassed"),
+        "full_routing_requests": _whole(counts, "routed"),
+        "failed_requests": _whole(counts, "failed"),
+        "session_creations": _whole(counts, "sessions"),
+        "context_changes": _whole(counts, "changes"),
+        "bypass_rate_percent": round(100 * _whole(counts, "bypassed") / decided, 2) if decided else 0.0,
+        "average_routing_time": _mean(counts, "routing"),
+        "average_bypass_time": _mean(counts, "bypass"),
+        "average_inference_time": _mean(counts, "inference"),
+        "average_total_time": _mean(counts, "whole"),
+        "use_cases": _parts(counts, "use_cases"),
+        "models": _parts(counts, "models"),
+    }
+
+
+def _named(name: str, mean: _Mean) -> Counts:
+    return {f"{name}_s": mean.total, f"{name}_n": mean.count}
+
+
+def _whole(counts: Mapping[str, float], name: str) -> int:
+    return round(counts.get(name, 0))
+
+
+def _mean(counts: Mapping[str, float], name: str) -> float:
+    number = counts.get(f"{name}_n", 0)
+    return counts.get(f"{name}_s", 0.0) / number if number > 0 else 0.0
+
+
+def _parts(counts: Mapping[str, float], kind: str) -> dict[str, Any]:
+    found: dict[str, Counts] = defaultdict(dict)
+    for key, value in counts.items():
+        of_kind, _, rest = key.partition("|")
+        id, _, name = rest.rpartition("|")
+        if of_kind == kind and id:
+            found[id][name] = value
+    return {id: _part(of_one) for id, of_one in found.items()}
+
+
+def _part(counts: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "requests": _whole(counts, "requests"),
+        "errors": _whole(counts, "errors"),
+        "average_inference_time": _mean(counts, "inference"),
+    }

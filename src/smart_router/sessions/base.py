@@ -1,6 +1,6 @@
 """What every session store promises; `tests/sessions/test_contract.py` holds each kind to it."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -57,6 +57,29 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     replica: str
 
 
+class Sums(msgspec.Struct, frozen=True):
+    """*since*: when counting began, in seconds since the epoch; None when nothing was counted yet."""
+
+    counts: dict[str, float]
+    since: float | None
+
+
+class SharedCounts(Protocol):
+    """
+    Sums that all processes share, such as those of `/stats`.
+
+    Raises, from every call:
+        StoreUnavailable: no answer in time.
+    """
+
+    async def add(self, number: int, counts: Mapping[str, float]) -> None:
+        """*number* grows with each addition of this process; one that was taken before changes nothing."""
+
+    async def read(self) -> Sums: ...
+
+    async def clear(self) -> None: ...
+
+
 class SessionStore(Protocol):
     """
     Every call is one round trip at most. A session lives for the TTL after its last `begin`, `commit` or `remember`.
@@ -70,6 +93,10 @@ class SessionStore(Protocol):
 
     kind: str
     on_trouble: OnTrouble  # hears why a `remember` or a `hold` failed; must not raise
+
+    @property
+    def counts(self) -> "SharedCounts | None":
+        """None where there is but one process."""
 
     async def start(self) -> None: ...
 

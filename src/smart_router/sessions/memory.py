@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from smart_router.decide.memory import size
-from smart_router.sessions.base import Begun, Held, Key, Limits, OnTrouble, Pin, nobody_hears
+from smart_router.sessions.base import Begun, Held, Key, Limits, OnTrouble, Pin, SharedCounts, nobody_hears
 from smart_router.types import Lane, Message, Session
 
 
@@ -23,6 +23,7 @@ class EmbeddedStore:
     """The least recently used sessions make room when there are too many, or their conversations are too large."""
 
     kind = "embedded"
+    counts: SharedCounts | None = None
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ import structlog
 
 from smart_router.decide.memory import OVERHEAD
 from smart_router.errors import StoreUnavailable
+from smart_router.sessions import counts
 from smart_router.sessions.address import Address
 from smart_router.sessions.base import Begun, Held, Key, Limits, OnTrouble, Pin, nobody_hears
 from smart_router.sessions.batching import BatchedConnection, Script, WrongType
@@ -45,8 +46,9 @@ class RedisStore:
     def __init__(self, url: str, limits: Limits, *, timeout_ms: int = 50, on_trouble: OnTrouble = nobody_hears) -> None:
         self.on_trouble = on_trouble
         self._limits = limits
-        scripts = (_BEGIN, _COMMIT, _REMEMBER)
+        scripts = (_BEGIN, _COMMIT, _REMEMBER, counts.ADD)
         self._redis = BatchedConnection(Address.of(url), scripts, timeout_s=timeout_ms / 1000)
+        self.counts = counts.RedisCounts(self._redis)
 
     async def start(self) -> None:
         """Make a first connection, if Redis is there; later ones are made when they are needed."""
