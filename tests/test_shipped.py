@@ -71,7 +71,7 @@ def test_a_promised_metric_is_there_with_its_labels(name: str) -> None:
 
 
 def test_the_exposition_can_be_read() -> None:
-    families = list(text_string_to_metric_families(Metrics().exposition().decode()))
+    families = list(text_string_to_metric_families(Metrics().exposition()[0].decode()))
     assert all(family.documentation for family in families)
 
 

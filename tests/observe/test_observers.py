@@ -119,7 +119,7 @@ def test_a_failure_in_mid_answer_is_counted_by_its_code() -> None:
 def test_a_failure_that_the_opener_has_counted_is_not_counted_again() -> None:
     metrics = Metrics()
     metrics(A_FAILURE)
-    assert b"smart_router_upstream_failures_total{" not in metrics.exposition()
+    assert b"smart_router_upstream_failures_total{" not in metrics.exposition()[0]
 
 
 def test_replicas_that_are_gone_leave_no_series() -> None:
@@ -237,3 +237,15 @@ def test_lines_that_were_lost_are_a_warning_of_the_same_shape(capsys: pytest.Cap
     _, told = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert (told["level"], told["lines"]) == ("warning", 3)
     assert told["timestamp"].endswith("Z")
+
+
+def test_a_traced_request_is_an_exemplar_for_who_reads_openmetrics() -> None:
+    metrics = Metrics()
+    metrics(a_finished(trace_id="ab" * 16))
+    plain, plain_type = metrics.exposition("text/plain")
+    told, told_type = metrics.exposition("application/openmetrics-text; version=1.0.0")
+    assert plain_type.startswith("text/plain")
+    assert told_type.startswith("application/openmetrics-text")
+    assert b"trace_id" not in plain
+    for name in ("routing_seconds", "inference_seconds", "overhead_seconds", "time_to_first_token_seconds"):
+        assert re.search(rb"smart_router_%s_bucket.* # {trace_id=\"(ab){16}\"}" % name.encode(), told)

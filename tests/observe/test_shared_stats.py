@@ -20,6 +20,7 @@ class FakeCounts:
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}
         self.taken = 0
+        self.added = asyncio.Event()
         self.fails = self.loses = False
 
     async def add(self, number: int, counts: Mapping[str, float]) -> None:
@@ -29,6 +30,7 @@ class FakeCounts:
             self.taken = number
             for name, amount in counts.items():
                 self.sums[name] = self.sums.get(name, 0) + amount
+            self.added.set()
         if self.loses:
             raise StoreUnavailable("no reply")
 
@@ -128,8 +130,8 @@ async def test_it_adds_by_itself_and_once_more_at_the_end(monkeypatch: pytest.Mo
     mine = SharedStats(stats, shared)
     mine.start()
     async with asyncio.timeout(5):
-        while shared.sums.get("total") != 2:
-            await asyncio.sleep(0.005)
+        await shared.added.wait()
+    assert shared.sums["total"] == 2
     stats(a_finished())
     await mine.close()
     assert shared.sums["total"] == 3
@@ -144,6 +146,6 @@ async def test_it_goes_on_adding_after_redis_was_away(monkeypatch: pytest.Monkey
     await asyncio.sleep(0.05)
     shared.fails = False
     async with asyncio.timeout(5):
-        while shared.sums.get("total") != 2:
-            await asyncio.sleep(0.005)
+        await shared.added.wait()
+    assert shared.sums["total"] == 2
     await mine.close()

@@ -114,7 +114,7 @@ def test_a_series_tells_when_it_began() -> None:
 
 
 def test_the_moments_of_creation_can_be_left_out_as_with_prometheus_client() -> None:
-    code = "from smart_router.observe.metrics import Metrics; print(b'bypass_created' in Metrics().exposition())"
+    code = "from smart_router.observe.metrics import Metrics; print(b'bypass_created' in Metrics().exposition()[0])"
     for setting, shown in (("false", "True"), ("true", "False")):
         environment = os.environ | {"PROMETHEUS_DISABLE_CREATED_SERIES": setting}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -173,3 +173,20 @@ def test_labels_that_are_not_the_declared_ones_are_refused(metrics_of: Any, misu
 def test_bounds_rise_from_zero(bounds: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="must rise"):
         tally.Histogram(CollectorRegistry(), "h", "Spread.", (), bounds)
+
+
+def test_an_exemplar_stands_at_its_bucket_as_theirs_does() -> None:
+    ours, others = CollectorRegistry(), CollectorRegistry()
+    one = tally.Histogram(ours, "h", "Timed.", ("a",), BOUNDS)
+    other = real.Histogram("h", "Timed.", ("a",), registry=others, buckets=BOUNDS)
+    for value, trace in ((0.2, "a" * 32), (0.3, "b" * 32), (0.0001, None), (100.0, "c" * 32)):
+        one.add(("x",), value, trace)
+        other.labels("x").observe(value, {"trace_id": trace} if trace else None)
+    told, expected = (openmetrics(registry) for registry in (ours, others))  # type: ignore[no-untyped-call]
+    assert without_times(told) == without_times(expected)
+    assert told.count(b"trace_id") == 2, "the latest of each bucket"
+
+
+def without_times(text: bytes) -> bytes:
+    text = re.sub(rb"(?m)^h_created.*\n", b"", text)
+    return re.sub(rb"(# \{[^}]*\} \S+) \S+", rb"\1", text)

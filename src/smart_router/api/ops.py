@@ -91,7 +91,7 @@ class Ops:
         except StoreUnavailable as exc:
             raise StoreUnreachable("the shared statistics are in Redis, which does not answer; try again") from exc
 
-    def metrics(self) -> bytes:
+    def metrics(self, accept: str) -> tuple[bytes, str]:
         self._metrics.in_flight.clear()  # replicas may have gone
         self._metrics.replica_healthy.clear()
         for replica in self._fleet.report():
@@ -103,7 +103,7 @@ class Ops:
             self._metrics.model_state.labels(model, "ready").set(ready)
             self._metrics.model_state.labels(model, "unavailable").set(not ready)
         self._metrics.classifier_degraded.set(self._classifier.kind == "lexical")
-        return self._metrics.exposition()
+        return self._metrics.exposition(accept)
 
     def use_cases(self) -> list[dict[str, Any]]:
         return [
@@ -168,9 +168,10 @@ def ops_routes(ops: Ops, door: Door) -> APIRouter:
         return {"use_cases": ops.use_cases()}
 
     @routes.get("/metrics", response_class=Response)
-    async def metrics() -> Response:
-        """Prometheus text format."""
-        return Response(ops.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    async def metrics(request: Request) -> Response:
+        """Prometheus text format, or OpenMetrics with exemplars for who asks for it."""
+        text, content_type = ops.metrics(request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": content_type})
 
     return routes
 

@@ -1,6 +1,7 @@
 """Prometheus metrics. Label values come from the registry and from our own vocabulary, never from a client."""
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from smart_router.observe.finished import Finished
 from smart_router.observe.tally import UNLABELLED, Counter, Gauge, Histogram
@@ -71,20 +72,22 @@ class Metrics:
         self._times(done, model)
 
     def _times(self, done: Finished, model: str) -> None:
-        by_model, inference_s = (model,), done.inference_s
+        by_model, inference_s, trace = (model,), done.inference_s, done.trace_id
         if done.routing_s is not None:
-            self.routing.add(BYPASS if done.bypass else CLASSIFIED, done.routing_s)
+            self.routing.add(BYPASS if done.bypass else CLASSIFIED, done.routing_s, trace)
         if done.first_token_s is not None:
-            self.first_token.add(by_model, done.first_token_s)
+            self.first_token.add(by_model, done.first_token_s, trace)
         if inference_s is not None:
             waited_elsewhere = done.total_s - inference_s
-            self.inference.add(by_model, inference_s)
-            self.overhead.add(UNLABELLED, waited_elsewhere if waited_elsewhere > 0.0 else 0.0)
+            self.inference.add(by_model, inference_s, trace)
+            self.overhead.add(UNLABELLED, waited_elsewhere if waited_elsewhere > 0.0 else 0.0, trace)
             self.tokens.add((model, "prompt"), done.usage.prompt_tokens)
             self.tokens.add((model, "completion"), done.usage.completion_tokens)
 
-    def exposition(self) -> bytes:
-        return generate_latest(self.registry)
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """The text and its content type: OpenMetrics, with traces as exemplars, for those who *accept* it."""
+        encoder, content_type = choose_encoder(accept)
+        return encoder(self.registry), content_type
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(self.registry, f"{PREFIX}_{name}", text, labels)

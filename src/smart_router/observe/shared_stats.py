@@ -20,7 +20,7 @@ ADD_EVERY_S = 1.0
 
 
 class _Pending(Struct, frozen=True):
-    """An addition that is not confirmed: it must be sent again as it was. *afterwards*: all that is in the sums then."""
+    """An addition that is not confirmed: it must be sent again as it was. *afterwards*: all that the sums hold then."""
 
     counts: Counts
     afterwards: Counts

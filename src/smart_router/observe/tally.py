@@ -17,6 +17,7 @@ from time import time
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
 Labels = tuple[str, ...]
@@ -149,18 +150,22 @@ class Histogram:
         # How many values each bucket alone got, the last one being those above every bound; then the values' sum.
         self._series: dict[Labels, list[float]] = {}
         self._created: dict[Labels, float] = {}
+        self._exemplars: dict[tuple[Labels, int], Exemplar] = {}  # the latest of each bucket
         if not labels:
             self._begin(UNLABELLED)
         registry.register(self)
 
-    def add(self, labels: Labels, value: float) -> None:
+    def add(self, labels: Labels, value: float, trace_id: str | None = None) -> None:
         """*labels*: the values, in the order in which the names were declared."""
         try:
             series = self._series[labels]
         except KeyError:
             series = self._begin(labels)
-        series[bisect_left(self._bounds, value)] += 1
+        bucket = bisect_left(self._bounds, value)
+        series[bucket] += 1
         series[-1] += value
+        if trace_id is not None:
+            self._exemplars[labels, bucket] = Exemplar({"trace_id": trace_id}, value, time())
 
     def observe(self, value: float) -> None:
         self.add(_none_of(self._labelnames), value)
@@ -177,17 +182,17 @@ class Histogram:
     def collect(self) -> Iterable[Metric]:
         family = HistogramMetricFamily(self._name, self._text, labels=self._labelnames)
         for labels, series in self._series.items():
-            family.add_metric(labels, self._cumulative(series), series[-1])
+            family.add_metric(labels, self._cumulative(labels, series), series[-1])
             if WITH_CREATED:  # the family's own method knows no such series
                 named = dict(zip(self._labelnames, labels, strict=True))
                 family.add_sample(f"{self._name}_created", named, self._created[labels])
         return [family]
 
-    def _cumulative(self, series: list[float]) -> list[tuple[str, float]]:
+    def _cumulative(self, labels: Labels, series: list[float]) -> list[tuple[str, float, Exemplar | None]]:
         so_far, buckets = 0.0, []
-        for bound, count in zip(self._shown, series, strict=False):  # the sum is not a bucket
+        for i, (bound, count) in enumerate(zip(self._shown, series, strict=False)):  # the sum is not a bucket
             so_far += count
-            buckets.append((bound, so_far))
+            buckets.append((bound, so_far, self._exemplars.get((labels, i))))
         return buckets
 
     def _begin(self, labels: Labels) -> list[float]:
