@@ -22,6 +22,7 @@ from prometheus_client.utils import floatToGoString
 
 Labels = tuple[str, ...]
 UNLABELLED: Labels = ()
+_Bucket = tuple[str, float] | tuple[str, float, Exemplar]  # its bound, and how many values it and those below got
 # prometheus_client's own switch, read as it reads it.
 WITH_CREATED = os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "false").lower() not in ("true", "1", "t")
 
@@ -188,11 +189,13 @@ class Histogram:
                 family.add_sample(f"{self._name}_created", named, self._created[labels])
         return [family]
 
-    def _cumulative(self, labels: Labels, series: list[float]) -> list[tuple[str, float, Exemplar | None]]:
-        so_far, buckets = 0.0, []
+    def _cumulative(self, labels: Labels, series: list[float]) -> list[_Bucket]:
+        so_far = 0.0
+        buckets: list[_Bucket] = []
         for i, (bound, count) in enumerate(zip(self._shown, series, strict=False)):  # the sum is not a bucket
             so_far += count
-            buckets.append((bound, so_far, self._exemplars.get((labels, i))))
+            exemplar = self._exemplars.get((labels, i))
+            buckets.append((bound, so_far, exemplar) if exemplar else (bound, so_far))
         return buckets
 
     def _begin(self, labels: Labels) -> list[float]:
