@@ -1,27 +1,34 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import pytest
 import pytest_asyncio
 import uvloop
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from smart_router.sessions import KINDS
 from smart_router.sessions.base import Key, Limits, SessionStore
 from smart_router.sessions.memory import EmbeddedStore
 from smart_router.sessions.redis import RedisStore
 from tests.fakes import Clock
+from tests.redis_servers import redis_program
+from tests.redis_topologies import Cluster, Guarded, redis_cluster, redis_sentinel
 
 from .worlds import LIMITS, World, an_owner
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 IN_EVERY_LOOP = ("test_batching.py", "test_address.py")  # their transports differ
+AS_IN_PRODUCTION = ("test_cluster.py", "test_sentinel.py")  # their servers take long
+OF_SEVERAL_SERVERS = ("sentinel", "cluster")  # of the kind "redis", by another URL
 
 PATIENT_MS = 5000  # where no deadline is tested, a slow machine must not make a difference
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return LOOPS if item.path.name in IN_EVERY_LOOP else {"asyncio": asyncio.new_event_loop}
+    if item.path.name in IN_EVERY_LOOP:
+        return LOOPS
+    name = "uvloop" if item.path.name in AS_IN_PRODUCTION else "asyncio"
+    return {name: LOOPS[name]}
 
 
 @pytest.fixture
@@ -37,7 +44,21 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-@pytest_asyncio.fixture(params=KINDS)
+@pytest.fixture(scope="session")
+def three_masters() -> Iterator[Cluster]:
+    """A cluster that no test harms."""
+    with redis_cluster(redis_program()) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def one_master() -> Iterator[Guarded]:
+    """A master named by a sentinel; no test harms them."""
+    with redis_sentinel(redis_program(), replicas=0, sentinels=1, down_after_ms=30_000) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(params=[*KINDS, *OF_SEVERAL_SERVERS])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     kind: str = request.param
     clock = Clock()
@@ -56,6 +77,15 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     elif kind == "redis":
         url: str = request.getfixturevalue("redis_url")
         found = World(kind, in_redis(LIMITS), in_redis, redis=Redis.from_url(url))
+    elif kind == "sentinel":
+        guarded: Guarded = request.getfixturevalue("one_master")
+        url = guarded.url
+        found = World(kind, in_redis(LIMITS), in_redis, redis=Redis.from_url(guarded.servers[0].url))
+    elif kind == "cluster":
+        cluster: Cluster = request.getfixturevalue("three_masters")
+        url = cluster.url
+        behind = RedisCluster("127.0.0.1", cluster.nodes[0].port)
+        found = World(kind, in_redis(LIMITS), in_redis, redis=behind)
     else:
         pytest.fail(f"{kind}: a new kind of store needs a world here")
     await found.store.start()

@@ -8,7 +8,7 @@ from typing import Any
 from hiredis import Reader
 
 from smart_router.errors import StoreUnavailable
-from smart_router.sessions.batching import BatchedConnection
+from smart_router.sessions.connection import Connection
 
 
 class ScriptedPeer:
@@ -48,12 +48,15 @@ async def peer_of() -> AsyncIterator[ScriptedPeer]:
         yield peer
 
 
-async def answering(connection: BatchedConnection) -> None:
-    """Return when *connection* has found its way back; between attempts to connect, calls fail at once."""
+async def answering(connection: Connection, *command: str | int) -> None:
+    """
+    Return when *connection* has found its way back and answers *command*, else PING; between attempts to connect,
+    calls fail at once.
+    """
     async with asyncio.timeout(10):
         while True:
             try:
-                await connection.call("PING")
+                await connection.call(*(command or ("PING",)))
                 return
             except StoreUnavailable:
                 await asyncio.sleep(0.01)

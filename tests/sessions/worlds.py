@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from smart_router.sessions.base import Key, Limits, Pin, SessionStore
 from smart_router.types import Lane, Message
@@ -38,7 +38,7 @@ class World:
     store: SessionStore
     opened: Callable[[Limits], SessionStore]
     clock: Clock | None = None  # embedded
-    redis: Redis | None = None  # redis: a look behind the store's back
+    redis: Redis | RedisCluster | None = None  # others: a look behind the store's back
 
     async def left_s(self, key: Key) -> float:
         """Seconds until the session is forgotten."""

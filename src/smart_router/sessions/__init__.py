@@ -3,22 +3,26 @@
 from collections.abc import Callable
 
 from smart_router.sessions.base import Limits, SessionStore
+from smart_router.sessions.fallback import FallbackStore
 from smart_router.sessions.memory import EmbeddedStore
 from smart_router.sessions.redis import RedisStore
 from smart_router.settings import Settings
 
 KINDS: dict[str, Callable[[Settings, Limits], SessionStore]] = {
     "embedded": lambda settings, limits: EmbeddedStore(limits),
-    "redis": lambda settings, limits: RedisStore(
-        settings.redis_url.get_secret_value() if settings.redis_url else "",
-        limits,
-        timeout_ms=settings.redis_timeout_ms,
+    "redis": lambda settings, limits: FallbackStore(
+        RedisStore(
+            settings.redis_url.get_secret_value() if settings.redis_url else "",
+            limits,
+            timeout_ms=settings.redis_timeout_ms,
+        ),
+        EmbeddedStore(limits),
     ),
 }
 
 
 def open_store(settings: Settings) -> SessionStore:
-    """The Redis of REDIS_URL, else the embedded store."""
+    """The Redis of REDIS_URL, with the embedded store for when it is away; else the embedded store."""
     limits = Limits(
         ttl_s=settings.session_timeout,
         memory_turns=settings.memory_turns,

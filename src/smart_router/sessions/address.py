@@ -1,10 +1,10 @@
-"""Where Redis is, as a URL says it: redis-py reads the URL and its TLS options, this connects and greets."""
+"""Where a Redis is, as a URL says it: redis-py reads the URL and its TLS options, this connects and greets."""
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 from redis.asyncio import Connection, SSLConnection, UnixDomainSocketConnection
@@ -12,9 +12,24 @@ from redis.asyncio.connection import parse_url
 from redis.exceptions import RedisError
 
 from smart_router.errors import ConfigurationError
+from smart_router.sessions.link import Link, Part
 
 POOL_OPTIONS = ("max_connections", "timeout")  # redis-py takes them in a URL; here is one connection without a pool
 PROTOCOL = 2  # of RESP, whatever the URL says
+
+
+class Destination(Protocol):
+    """Where a connection leads; asked anew for each attempt to connect."""
+
+    async def open(self, link: Link, commands: Sequence[tuple[Part, ...]] = ()) -> list[Any]:
+        """
+        Connect *link* and say who we are; the replies to *commands*.
+
+        Raises:
+            OSError: nobody answers, or TLS does not agree.
+            ValueError: the host is no name.
+            StoreUnavailable: we, or a command, are refused.
+        """
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -53,19 +68,17 @@ class Address(msgspec.Struct, frozen=True):
         keepalive: Any = read.socket_keepalive_options if read.socket_keepalive else None
         return cls(_greeting(read), read.host, read.port, tls=tls, keepalive=keepalive)
 
-    async def open(self, protocol: asyncio.Protocol) -> None:
-        """
-        Connect *protocol*.
+    async def open(self, link: Link, commands: Sequence[tuple[Part, ...]] = ()) -> list[Any]:
+        await self._connect(link)
+        replies = await link.greet([*self.greeting, *commands])
+        return replies[len(self.greeting) :]
 
-        Raises:
-            OSError: nobody answers, or TLS does not agree.
-            ValueError: the host is no name.
-        """
+    async def _connect(self, link: Link) -> None:
         loop = asyncio.get_running_loop()
         if self.path:
-            await loop.create_unix_connection(lambda: protocol, self.path)
+            await loop.create_unix_connection(lambda: link, self.path)
             return
-        transport, _ = await loop.create_connection(lambda: protocol, self.host, self.port, ssl=self.tls)
+        transport, _ = await loop.create_connection(lambda: link, self.host, self.port, ssl=self.tls)
         if self.keepalive is not None:
             _keep_alive(transport.get_extra_info("socket"), self.keepalive)
 

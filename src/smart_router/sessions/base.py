@@ -95,6 +95,10 @@ class SessionStore(Protocol):
     on_trouble: OnTrouble  # hears why a `remember` or a `hold` failed; must not raise
 
     @property
+    def degraded(self) -> bool:
+        """Redis does not answer, and sessions are kept in this process meanwhile."""
+
+    @property
     def counts(self) -> "SharedCounts | None":
         """None where there is but one process."""
 

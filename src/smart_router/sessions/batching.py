@@ -5,6 +5,7 @@ the event loop leave in one write. Replies come in the order of the commands. Wh
     an error reply             its call fails, the connection stays
       NOSCRIPT                 the script is sent once more, in full; the caller does not see it
       READONLY                 the connection is dropped: a new one may find the master
+      what `on_refused` takes  is another connection's to answer, such as another node's of a cluster
     no reply in time, a lost   all outstanding calls fail: later replies could not be told apart. The next call connects
       connection, nonsense     anew, at most once in PAUSE_S; in between calls fail at once
 """
@@ -12,7 +13,7 @@ the event loop leave in one write. Replies come in the order of the commands. Wh
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -21,13 +22,15 @@ import msgspec
 from hiredis import ReplyError, pack_command
 
 from smart_router.errors import StoreUnavailable
-from smart_router.sessions.address import Address
+from smart_router.sessions.address import Destination
 from smart_router.sessions.link import Call, Link, OnError, Part
 
 CONNECT_S = 1.0  # for one attempt; a call waits for it no longer than for a reply
 PAUSE_S = 0.1  # at least, from the beginning of an attempt to that of the next
 GRACE_S = 0.005  # the next reply must have come by then, when the loop was late itself
 MOST_OUTSTANDING = 10_000  # calls
+
+TakesOver = Callable[[Call, str], bool]  # whether somebody else sees to a call that was refused with that error
 
 
 class WrongType(StoreUnavailable):
@@ -49,20 +52,26 @@ class BatchedConnection:
     """
     Connects when it is first called, and again whenever it must. *timeout_s* is what a reply may take, and what a call
     waits for a connection. To be used from one event loop at a time: `close` in the one, then `open` in the next.
+
+    *on_lost* hears of each connection that broke or could not be made.
     """
 
     def __init__(
         self,
-        address: Address,
+        address: Destination,
         scripts: Iterable[Script] = (),
         *,
         timeout_s: float = 0.05,
         most_outstanding: int = MOST_OUTSTANDING,
+        on_refused: TakesOver = lambda call, error: False,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._address = address
         self._scripts = {script.sha: script for script in scripts}
         self._timeout_s = timeout_s
         self._most_outstanding = most_outstanding
+        self._on_refused = on_refused
+        self._on_lost = on_lost
         self._loop: asyncio.AbstractEventLoop
         self._link: Link | None = None  # one that is ready
         self._attempt: asyncio.Task[None] | None = None
@@ -72,6 +81,10 @@ class BatchedConnection:
         self._flush_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._forget_calls()
+
+    @property
+    def connected(self) -> bool:
+        return self._link is not None
 
     async def open(self) -> None:
         """
@@ -138,6 +151,20 @@ class BatchedConnection:
         self._buffer.append(packed)
         self._flush()
 
+    def take_over(self, call: Call, *, asking: bool = False) -> None:
+        """
+        Send what another connection was refused; after ASKING if that is wanted, and then with its script in full: to
+        learn that the script is not known there would take another ASKING.
+        """
+        try:
+            self._admit()
+        except StoreUnavailable as exc:
+            call.fail(exc)
+            return
+        if asking:
+            self._send(Call(("ASKING",)))
+        self._send(self._in_full(call) if asking else call)
+
     def _admit(self) -> None:
         """Return if a call may queue."""
         if len(self._calls) >= self._most_outstanding:
@@ -151,6 +178,11 @@ class BatchedConnection:
             self._begin_attempt()
         elif age_s > self._timeout_s:
             raise StoreUnavailable("still connecting")
+
+    def _send(self, call: Call) -> None:
+        self._calls.append(call)
+        self._buffer.append(pack_command(call.parts))  # type: ignore[arg-type]
+        self._flush_soon()
 
     def _flush_soon(self) -> None:
         if not self._flush_due:
@@ -179,17 +211,20 @@ class BatchedConnection:
 
     def _refused(self, call: Call, error: str) -> None:
         if error.startswith("NOSCRIPT") and call.parts[0] == "EVALSHA":
-            self._send_in_full(call)
+            self._send(self._in_full(call))
+            return
+        if self._on_refused(call, error):
             return
         call.fail(WrongType(error) if "WRONGTYPE" in error else StoreUnavailable(error))
         if "READONLY" in error:  # at the start, or inside of a script's error
             self._drop(error)
 
-    def _send_in_full(self, call: Call) -> None:
+    def _in_full(self, call: Call) -> Call:
+        """*call* with the text of its script, if it runs one."""
+        if call.parts[0] != "EVALSHA":
+            return call
         parts = ("EVAL", self._scripts[str(call.parts[1])].text, *call.parts[2:])
-        self._calls.append(Call(parts, call.waiter, call.on_error))
-        self._buffer.append(pack_command(parts))  # type: ignore[arg-type]
-        self._flush_soon()
+        return Call(parts, call.waiter, call.on_error, call.redirected)
 
     # deadlines
 
@@ -226,13 +261,11 @@ class BatchedConnection:
         impatience = self._loop.call_later(self._timeout_s, self._fail_all, "still connecting")
         try:
             async with asyncio.timeout(CONNECT_S):
-                await self._address.open(link)
-                await link.greet(
-                    [*self._address.greeting, *(("SCRIPT", "LOAD", s.text) for s in self._scripts.values())]
-                )
+                await self._address.open(link, [("SCRIPT", "LOAD", s.text) for s in self._scripts.values()])
         except (OSError, ValueError, StoreUnavailable) as exc:
             self._trouble = f"cannot connect: {str(exc) or type(exc).__name__}"
             self._fail_all(self._trouble)
+            self._on_lost()
         else:
             self._link, link.awaiting = link, self._calls
             self._flush()
@@ -252,6 +285,7 @@ class BatchedConnection:
         self._fail_all(reason)
         if link is not None:
             link.abort()
+        self._on_lost()
 
     def _fail_all(self, reason: str) -> None:
         calls = self._calls

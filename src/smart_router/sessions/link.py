@@ -22,6 +22,7 @@ class Call(msgspec.Struct, eq=False):
     parts: tuple[Part, ...]
     waiter: asyncio.Future[Any] | None = None
     on_error: OnError | None = None
+    redirected: bool = False  # from one node of a cluster to another
 
     def fail(self, reason: StoreUnavailable) -> None:
         if self.waiter is not None and not self.waiter.done():
@@ -39,19 +40,19 @@ class Link(asyncio.Protocol):
         self._on_lost = on_lost
         self._reader = Reader()
         self._transport: asyncio.Transport | None = None
-        self._ended = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def greet(self, commands: Iterable[tuple[Part, ...]]) -> None:
-        """Send *commands*; raises StoreUnavailable if one is refused."""
+    async def greet(self, commands: Iterable[tuple[Part, ...]]) -> list[Any]:
+        """Send *commands*; their replies. Raises StoreUnavailable if one is refused."""
         loop = asyncio.get_running_loop()
         calls = [Call(parts, loop.create_future()) for parts in commands]
         self.awaiting.extend(calls)
         self.write(b"".join(pack_command(call.parts) for call in calls))  # type: ignore[arg-type]
-        await asyncio.gather(*(call.waiter for call in calls if call.waiter))
+        return await asyncio.gather(*(call.waiter for call in calls if call.waiter))
 
     def write(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
-            self._end("the connection was lost")
+            self.end("the connection was lost")
         else:
             self._transport.write(data)
 
@@ -64,7 +65,7 @@ class Link(asyncio.Protocol):
     async def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
-            await asyncio.wait({self._ended}, timeout=CLOSE_S)
+            await asyncio.wait({self.ended}, timeout=CLOSE_S)
             self.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -76,14 +77,15 @@ class Link(asyncio.Protocol):
             while self._transport is not None and (reply := self._reader.gets()) is not False:
                 self._on_reply(self.awaiting.popleft(), reply)
         except (ProtocolError, IndexError):
-            self._end("what answers is no Redis")
+            self.end("what answers is no Redis")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(f"the connection was lost: {exc}" if exc else "the connection was lost")
-        if not self._ended.done():
-            self._ended.set_result(None)
+        self.end(f"the connection was lost: {exc}" if exc else "the connection was lost")
+        if not self.ended.done():
+            self.ended.set_result(None)
 
-    def _end(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
+        """Give it up; what is outstanding fails for *reason*."""
         greeting, self.awaiting = self.awaiting, deque()
         self._on_lost(self, reason)  # whose calls they are by now, if it was ready
         for call in greeting:

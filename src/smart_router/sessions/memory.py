@@ -23,6 +23,7 @@ class EmbeddedStore:
     """The least recently used sessions make room when there are too many, or their conversations are too large."""
 
     kind = "embedded"
+    degraded = False
     counts: SharedCounts | None = None
 
     def __init__(
@@ -34,7 +35,7 @@ class EmbeddedStore:
         on_trouble: OnTrouble = nobody_hears,
     ) -> None:
         self.on_trouble = on_trouble  # never called: there is no trouble here
-        self._limits = limits
+        self.limits = limits
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()  # the next to expire first
@@ -75,7 +76,7 @@ class EmbeddedStore:
         if entry is None or not messages:
             return
         before = _bytes(entry.history)
-        entry.history = _bounded([*entry.history, *messages], self._limits)
+        entry.history = _bounded([*entry.history, *messages], self.limits)
         self._bytes += _bytes(entry.history) - before
         self._prolong(key, entry)
         self._make_room()
@@ -90,11 +91,35 @@ class EmbeddedStore:
         self._forget(key)
         return True
 
+    def keep(self, key: Key, session: Session) -> None:
+        """*session* as it stands elsewhere; a conversation that is here stays."""
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = _Entry(session, 0.0)
+        else:
+            entry.session = session
+        self._prolong(key, entry)
+        self._make_room()
+
+    def look(self, key: Key) -> Begun:
+        """The session and its conversation as they stand, neither counted nor prolonged."""
+        entry = self._live(key)
+        return Begun(entry.session, tuple(entry.history)) if entry else Begun()
+
+    def forget(self, key: Key) -> None:
+        if key in self._entries:
+            self._forget(key)
+
+    def forget_conversation(self, key: Key) -> None:
+        if entry := self._entries.get(key):
+            self._bytes -= _bytes(entry.history)
+            entry.history = []
+
     def hold(self, key: Key, held: Held) -> None:
         self._drop_expired_held()
-        self._held[key] = held, self._monotonic() + self._limits.ttl_s
+        self._held[key] = held, self._monotonic() + self.limits.ttl_s
         self._held.move_to_end(key)
-        if len(self._held) > self._limits.sessions:
+        if len(self._held) > self.limits.sessions:
             self._held.popitem(last=False)
 
     async def held(self, key: Key) -> Held | None:
@@ -107,12 +132,12 @@ class EmbeddedStore:
         return self._entries.get(key)
 
     def _prolong(self, key: Key, entry: _Entry) -> None:
-        entry.expires = self._monotonic() + self._limits.ttl_s
+        entry.expires = self._monotonic() + self.limits.ttl_s
         self._entries[key] = entry
         self._entries.move_to_end(key)
 
     def _make_room(self) -> None:
-        limits = self._limits
+        limits = self.limits
         while len(self._entries) > limits.sessions or (self._bytes > limits.total_bytes and len(self._entries) > 1):
             self._forget(next(iter(self._entries)))
 

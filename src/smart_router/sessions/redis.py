@@ -19,9 +19,9 @@ import structlog
 from smart_router.decide.memory import OVERHEAD
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions import counts
-from smart_router.sessions.address import Address
 from smart_router.sessions.base import Begun, Held, Key, Limits, OnTrouble, Pin, nobody_hears
-from smart_router.sessions.batching import BatchedConnection, Script, WrongType
+from smart_router.sessions.batching import Script, WrongType
+from smart_router.sessions.connection import connection_to
 from smart_router.types import Lane, Message, Session
 
 FORMAT = b"1"  # of the records; another one counts as absent
@@ -42,12 +42,13 @@ class RedisStore:
     """Deadlines fit for a hot path: *timeout_ms* per call and no retries, whatever the URL says."""
 
     kind = "redis"
+    degraded = False  # it keeps nothing itself
 
     def __init__(self, url: str, limits: Limits, *, timeout_ms: int = 50, on_trouble: OnTrouble = nobody_hears) -> None:
         self.on_trouble = on_trouble
         self._limits = limits
         scripts = (_BEGIN, _COMMIT, _REMEMBER, counts.ADD)
-        self._redis = BatchedConnection(Address.of(url), scripts, timeout_s=timeout_ms / 1000)
+        self._redis = connection_to(url, scripts, timeout_s=timeout_ms / 1000)
         self.counts = counts.RedisCounts(self._redis)
 
     async def start(self) -> None:

@@ -1,0 +1,199 @@
+"""
+Sessions in Redis while it answers, and in this process while it does not.
+
+    Redis answers      it is right; what it says of a session is kept here as well, without the conversation
+    it does not        the session goes on from what is kept here, or begins here
+    it is back         what changed here meanwhile is written back, at its next turn or by a task of its own, whichever
+                       comes first; a session that was ended here is ended there
+
+So an outage costs a request at most the deadline of a call, and a conversation its earlier turns, but not its model.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Sequence
+from time import monotonic
+from typing import Any, TypeVar
+
+import structlog
+
+from smart_router.errors import StoreUnavailable
+from smart_router.sessions.base import Begun, Held, Key, OnTrouble, Pin, SessionStore, SharedCounts, nobody_hears
+from smart_router.sessions.memory import EmbeddedStore
+from smart_router.types import Message, Session
+
+log = structlog.get_logger("sessions")
+
+_T = TypeVar("_T")
+
+AT_ONCE = 100  # sessions that are written back together
+WELL_AFTER_S = 1.0  # without a failed call; one node of a cluster may fail while the others answer
+
+
+class FallbackStore:
+    """*remote* in front of *local*. `on_trouble` hears of the beginning of an outage, not of each call in it."""
+
+    kind = "redis"
+
+    def __init__(self, remote: SessionStore, local: EmbeddedStore) -> None:
+        self.on_trouble: OnTrouble = nobody_hears
+        self.degraded = False
+        self._remote = remote
+        self._local = local
+        self._failed_at = 0.0  # of the monotonic clock
+        self._changed: dict[Key, None] = {}  # here alone, the earliest first
+        self._writing: asyncio.Task[None] | None = None
+        remote.on_trouble = self._failed
+
+    @property
+    def counts(self) -> SharedCounts | None:
+        return self._remote.counts
+
+    async def start(self) -> None:
+        await self._remote.start()
+
+    async def close(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait({self._writing})
+        await self._remote.close()
+        await self._local.close()
+
+    async def ping(self) -> None:
+        await self._answered(self._remote.ping())
+
+    def begin(self, key: Key, *, history: bool) -> Coroutine[Any, Any, Begun]:
+        try:
+            return self._begun(key, self._remote.begin(key, history=history), history)
+        except StoreUnavailable as exc:
+            return self._begun_here(key, history, exc)
+
+    async def commit(self, key: Key, pin: Pin) -> Session:
+        try:
+            session = await self._remote.commit(key, pin)
+        except StoreUnavailable as exc:
+            self._failed(exc)
+            self._change(key)
+            return await self._local.commit(key, pin)
+        self._worked()
+        self._local.keep(key, session)
+        return session
+
+    def remember(self, key: Key, messages: Sequence[Message]) -> None:
+        if self.degraded:
+            self._change(key)
+            self._local.remember(key, messages)
+        else:
+            self._remote.remember(key, messages)
+
+    async def get(self, key: Key) -> Session | None:
+        try:
+            return await self._answered(self._remote.get(key))
+        except StoreUnavailable:
+            return await self._local.get(key)
+
+    async def end(self, key: Key) -> bool:
+        here = await self._local.end(key)
+        try:
+            known = await self._answered(self._remote.end(key))
+        except StoreUnavailable:
+            self._change(key)
+            return here
+        self._changed.pop(key, None)
+        return known or here
+
+    def hold(self, key: Key, held: Held) -> None:
+        if self.degraded:
+            self._local.hold(key, held)
+        else:
+            self._remote.hold(key, held)
+
+    async def held(self, key: Key) -> Held | None:
+        """
+        Raises:
+            StoreUnavailable: it is not known here, and Redis, which may know it, does not answer.
+        """
+        found = await self._local.held(key)
+        return found or await self._answered(self._remote.held(key))
+
+    # beginning a turn
+
+    async def _begun(self, key: Key, beginning: Awaitable[Begun], history: bool) -> Begun:
+        try:
+            begun = await beginning
+        except StoreUnavailable as exc:
+            return await self._begun_here(key, history, exc)
+        self._worked()
+        if key in self._changed:
+            begun = await self._gone_on(key, begun, history)
+        if begun.session is not None:
+            self._local.keep(key, begun.session)
+        else:
+            self._local.forget(key)
+        return begun
+
+    async def _begun_here(self, key: Key, history: bool, trouble: StoreUnavailable) -> Begun:
+        self._failed(trouble)
+        return await self._local.begin(key, history=history)
+
+    async def _gone_on(self, key: Key, begun: Begun, history: bool) -> Begun:
+        """The session changed here while Redis was away: it goes on as it stands here."""
+        said = self._local.look(key).history if history else ()
+        return Begun(await self._written_back(key), begun.history + said)
+
+    # outages
+
+    async def _answered(self, reply: Awaitable[_T]) -> _T:
+        try:
+            found = await reply
+        except StoreUnavailable as exc:
+            self._failed(exc)
+            raise
+        self._worked()
+        return found
+
+    def _failed(self, trouble: StoreUnavailable) -> None:
+        self._failed_at = monotonic()
+        if not self.degraded:
+            self.degraded = True
+            self.on_trouble(trouble)
+
+    def _worked(self) -> None:
+        if self.degraded and monotonic() - self._failed_at >= WELL_AFTER_S:
+            self.degraded = False
+            log.info("the session store answers again", to_write_back=len(self._changed))
+            if self._writing is None or self._writing.done():
+                self._writing = asyncio.get_running_loop().create_task(self._write_back())
+
+    def _change(self, key: Key) -> None:
+        """Of those that are too many, the earliest is not written back."""
+        self._changed[key] = None
+        if len(self._changed) > self._local.limits.sessions:
+            del self._changed[next(iter(self._changed))]
+
+    async def _write_back(self) -> None:
+        """All that changed here, as long as Redis answers."""
+        while self._changed and not self.degraded:
+            keys = [key for key, _ in zip(self._changed, range(AT_ONCE), strict=False)]
+            await asyncio.gather(*(self._written_back(key) for key in keys))
+
+    async def _written_back(self, key: Key) -> Session | None:
+        """The session afterwards: that of Redis, if it went on elsewhere meanwhile, else that which is here."""
+        here = self._local.look(key)
+        if key not in self._changed:  # somebody else does it
+            return here.session
+        del self._changed[key]
+        try:
+            if here.session is None:
+                await self._remote.end(key)
+                return None
+            session = await self._remote.get(key)
+            if session is None or session.accessed <= here.session.accessed:
+                pin = Pin(here.session.group, here.session.lane, session.turn if session else 0)
+                session = await self._remote.commit(key, pin)
+        except StoreUnavailable as exc:
+            self._failed(exc)
+            self._change(key)
+            return here.session
+        self._remote.remember(key, here.history)
+        self._local.forget_conversation(key)
+        return session
