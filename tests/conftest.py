@@ -19,6 +19,9 @@ ALSO_READ = (
     "API_KEYS_FILE",
     "PORT",
     "RATE_LIMIT_PER_MINUTE",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_TRACES_EXPORTER",
     "XDG_CACHE_HOME",
     *(f"VLLM_{group}_{what}" for group in ("AGENT", "MULTIMODAL", "AUDIO") for what in ("URL", "MODEL", "API")),
 )

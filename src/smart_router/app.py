@@ -1,5 +1,6 @@
 """The only place that constructs things: settings and a registry in, an ASGI application out."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from smart_router.observe.logs import RequestLog
 from smart_router.observe.metrics import Metrics
 from smart_router.observe.shared_stats import SharedStats
 from smart_router.observe.stats import Stats
+from smart_router.observe.tracing import Tracing, open_tracing
 from smart_router.opening import Opener
 from smart_router.pipeline import Pipeline
 from smart_router.registry import Registry, default_registry_path, load_registry
@@ -39,6 +41,7 @@ log = structlog.get_logger("app")
 
 GC_THRESHOLDS = (10_000, 20, 20)  # allocations before a collection, younger collections before an older one
 DESCRIPTION = "Session-aware smart routing for LLM serving."
+DATA_PLANE = ("/route", "/classify", CHAT_PATH, *APIS)
 
 
 def create_app(settings: Settings | None = None) -> Handler:
@@ -53,20 +56,20 @@ def create_app(settings: Settings | None = None) -> Handler:
     classifier, store, fleet = open_classifier(registry, settings), open_store(settings), Fleet(registry, settings)
     _warn_of_sleepers(registry)
     stats, metrics, door = Stats(), Metrics(), Door(settings)
-    request_log = RequestLog()
+    request_log, tracing = RequestLog(), open_tracing(environment(), DATA_PLANE)
     observers = (stats, metrics, request_log)
     chooser, opener = Chooser(registry, classifier, settings), Opener(fleet, settings, metrics)
     pipeline = Pipeline(settings, chooser, store, fleet, opener, metrics, observers)
-    desk = Desk(door, settings, observers)
+    desk = Desk(door, settings, observers, tracing)
     route, openai = RouteApi(pipeline, desk, registry.defaults), OpenAIApi(pipeline, desk, registry)
 
     shared_stats = SharedStats(stats, store.counts)
-    control_plane = _control_plane(classifier, store, fleet, registry, request_log, shared_stats)
+    control_plane = _control_plane(classifier, store, fleet, registry, request_log, shared_stats, tracing)
     control_plane.include_router(session_routes(store, door, settings.routing_mode))
     control_plane.include_router(ops_routes(Ops(registry, fleet, store, classifier, shared_stats, metrics), door))
     control_plane.include_router(model_routes(Catalogue(registry, fleet), door))
-    data_plane: dict[str, Handler] = {"/route": route.route, "/classify": route.classify, CHAT_PATH: openai}
-    data_plane |= dict.fromkeys(APIS, openai)
+    data_plane: dict[str, Handler] = dict.fromkeys(DATA_PLANE, openai)
+    data_plane |= {"/route": route.route, "/classify": route.classify}
     models: dict[str, Handler] = {"/v1/models": control_plane}
     return _with_cors(
         Front(data_plane | models, control_plane, {"/v1/models/": control_plane, "/v1/": openai}), settings
@@ -95,6 +98,7 @@ def _control_plane(
     registry: Registry,
     request_log: RequestLog,
     shared_stats: SharedStats,
+    tracing: Tracing | None,
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -111,6 +115,8 @@ def _control_plane(
             await shared_stats.close()
             await store.close()
             classifier.close()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
             request_log.close()
 
     app = FastAPI(title="smart-router", version=__version__, description=DESCRIPTION, lifespan=lifespan)

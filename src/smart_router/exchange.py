@@ -90,7 +90,8 @@ class Exchange(Generic[_A]):
         try:
             self.abandon()
         finally:
-            tell(self.observers, self._finished())
+            trace = self.ask.trace
+            tell(self.observers if trace is None else (trace, *self.observers), self._finished())
 
     def abandon(self) -> None:
         """Close without telling the observers, for an exchange that never got as far as its client."""
@@ -136,6 +137,7 @@ class Exchange(Generic[_A]):
             failure=self.failure.code if self.failure else None,
             path=self.ask.path,
             status=self.status,
+            trace_id=self.ask.trace.id if self.ask.trace is not None else None,
         )
 
 

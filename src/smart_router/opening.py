@@ -21,7 +21,7 @@ from smart_router.observe.metrics import Metrics
 from smart_router.registry import Model
 from smart_router.sessions.base import Begun
 from smart_router.settings import Settings
-from smart_router.types import Ask, Session
+from smart_router.types import Ask, Headers, Session, Trace
 from smart_router.upstream.base import Answer, Call
 from smart_router.upstream.fleet import AllBusy, Fleet, Lease, NoReplica
 
@@ -33,7 +33,8 @@ _A_co = TypeVar("_A_co", covariant=True)
 
 class Attempt(Protocol[_A_co]):
     """
-    Asks the server of one lease. `again` is False once that cannot be repeated elsewhere.
+    Asks the server of one lease, with *headers* beside the request's own. `again` is False once that cannot be repeated
+    elsewhere.
 
     Raises:
         UpstreamError: it did not accept.
@@ -42,7 +43,7 @@ class Attempt(Protocol[_A_co]):
     @property
     def again(self) -> bool: ...
 
-    def __call__(self, lease: Lease, within_s: float) -> Awaitable[_A_co]: ...
+    def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Awaitable[_A_co]: ...
 
 
 class Opened(Generic[_A]):
@@ -77,7 +78,9 @@ class Opener:
         self._fleet.note_request()
         for lease in self._leases(ask, candidates, session):
             found = (
-                lease if isinstance(lease, BackendBusy) else await self._attempt(lease, attempt, until - monotonic())
+                lease
+                if isinstance(lease, BackendBusy)
+                else await self._attempt(lease, attempt, until - monotonic(), ask.trace)
             )
             if isinstance(found, Opened):
                 return found
@@ -86,9 +89,11 @@ class Opener:
                 break
         raise failure or NoModelAvailable("no model server is reachable for this use case; try again shortly")
 
-    async def _attempt(self, lease: Lease, attempt: Attempt[_A], within_s: float) -> Opened[_A] | UpstreamError:
+    async def _attempt(
+        self, lease: Lease, attempt: Attempt[_A], within_s: float, trace: Trace | None
+    ) -> Opened[_A] | UpstreamError:
         try:
-            answer = await attempt(lease, within_s)
+            answer = await (attempt(lease, within_s) if trace is None else _traced(trace, lease, attempt, within_s))
         except UpstreamError as exc:
             lease.blame(exc)
             lease.release()
@@ -153,8 +158,8 @@ class OwnWords:
         self._begun = begun
         self._settings = settings
 
-    async def __call__(self, lease: Lease, within_s: float) -> Answer:
-        call, until = self._call(lease.model), monotonic() + within_s
+    async def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Answer:
+        call, until = self._call(lease.model, headers), monotonic() + within_s
         while True:
             try:
                 return await lease.upstream.open(call, lease.endpoint, until - monotonic())
@@ -163,12 +168,16 @@ class OwnWords:
                     raise
                 call = replace(call, history=memory.halved(call.history))
 
-    def _call(self, model: Model) -> Call:
+    def _call(self, model: Model, headers: Headers) -> Call:
         settings, begun = self._settings, self._begun
         history = begun.history and memory.recalled(
             begun.history, settings.memory_turns, settings.memory_bytes, model.accepts
         )
-        return Call(self._ask, model, history, stream=self._ask.stream)
+        return Call(self._ask, model, history, stream=self._ask.stream, headers=headers)
+
+
+def _traced(trace: Trace, lease: Lease, attempt: Attempt[_A], within_s: float) -> Awaitable[_A]:
+    return trace.asking(lease.model.id, lease.endpoint, lambda headers: attempt(lease, within_s, headers))
 
 
 def _worth_telling(before: RouterError | None, failure: RouterError) -> RouterError | None:

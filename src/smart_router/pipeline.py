@@ -98,7 +98,8 @@ class Pipeline:
     async def classify(self, ask: Ask) -> tuple[Decision, Model]:
         """The decision alone, for a query or inside a live session: nothing is stored, counted or prolonged."""
         session = await self._peek(ask)
-        decision = await self._chooser.choose(ask, _standing(session), explain=True)
+        choosing = self._chooser.choose(ask, _standing(session), explain=True)
+        decision = await (choosing if ask.trace is None else ask.trace.classifying(choosing))
         candidates = self._chooser.candidates(ask, decision)
         return decision, next((m for m in candidates if self._fleet.can_answer(m.id)), candidates[0])
 
@@ -120,8 +121,9 @@ class Pipeline:
         beginning = self._begin(ask, history)
         if ask.model is not None and self._fleet.is_alone(ask.model):
             return await self._serve_meanwhile(ask, beginning, timing, attempt(_NOTHING), kind)
-        begun = await self._begun(beginning, timing.started)
-        decision = await self._chooser.choose(ask, _standing(begun.session))
+        begun = await self._begun(ask, beginning, timing.started)
+        choosing = self._chooser.choose(ask, _standing(begun.session))
+        decision = await (choosing if ask.trace is None else ask.trace.classifying(choosing))
         timing.decided = timing.asked = perf_counter()
         opened, preferred = await self._open(ask, decision, begun.session, timing, attempt(begun))
         exchange = kind(ask, decision, opened.lease, opened.answer, timing, begun.session, preferred, self._observers)
@@ -140,7 +142,7 @@ class Pipeline:
             raise
         exchange = kind(ask, decision, opened.lease, opened.answer, timing, None, preferred, self._observers)
         try:
-            exchange.before = (await self._begun(beginning)).session
+            exchange.before = (await self._begun(ask, beginning)).session
             exchange.decision = await self._chooser.choose(ask, _standing(exchange.before))
         except BaseException:
             exchange.abandon()
@@ -168,16 +170,16 @@ class Pipeline:
             self._store_failed(exc)
             return _without_session()
 
-    async def _begun(self, beginning: Coroutine[Any, Any, Begun], started: float | None = None) -> Begun:
+    async def _begun(self, ask: Ask, beginning: Coroutine[Any, Any, Begun], started: float | None = None) -> Begun:
         """*started* where nothing else was done meanwhile: then it is a round trip that ends here."""
         try:
-            begun = await beginning
+            trace = None if ask.keeps == "nothing" else ask.trace
+            begun = await (beginning if trace is None else trace.session(beginning))
         except StoreUnavailable as exc:
             self._store_failed(exc)
             return _NOTHING
-        if started is not None and self._store.kind == "redis":
+        if started is not None and self._store.kind == "redis" and not self._store.degraded:
             self._metrics.redis.observe(perf_counter() - started)
-        self._metrics.redis_degraded.set(0)
         return begun
 
     async def _glance(self, ask: Ask) -> Begun:
@@ -212,8 +214,7 @@ class Pipeline:
             self._store_failed(exc)
 
     def _store_failed(self, exc: StoreUnavailable) -> None:
-        self._metrics.redis_degraded.set(1)
-        log.warning("session store unavailable, routing goes on without it", error=str(exc))
+        log.warning("the session store does not answer: sessions are kept in this process", error=str(exc))
 
 
 _NOTHING = Begun()

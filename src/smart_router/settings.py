@@ -15,10 +15,10 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from smart_router.errors import ConfigurationError
-from smart_router.types import RoutingMode
+from smart_router.types import LogFormat, RoutingMode
 
 DOTENV = ".env"  # in the folder the router starts in
-REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "sentinel://", "sentinels://", "cluster://", "clusters://")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -77,6 +77,7 @@ class Settings(BaseSettings):
 
     # What is seen of it
     log_level: str = "info"
+    log_format: LogFormat = "auto"
 
     @field_validator("api_key")
     @classmethod
@@ -103,6 +104,11 @@ class Settings(BaseSettings):
             raise ValueError("cannot be read as a URL; percent-encode special characters of the password")
         return value
 
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _in_lower_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
     @field_validator("log_level")
     @classmethod
     def _known_level(cls, value: str) -> str:
@@ -112,8 +118,11 @@ class Settings(BaseSettings):
 
 
 def _readable_url(url: str) -> bool:
+    """URLs of several servers are the session store's to read."""
     from redis.asyncio.connection import parse_url
 
+    if url.startswith(("sentinel", "cluster")):
+        return True
     try:
         parse_url(url)
     except (ValueError, TypeError):

@@ -1,6 +1,7 @@
 """The nouns that cross module borders. Frozen: whoever holds one may keep it."""
 
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -9,6 +10,7 @@ MediaKind = Literal["image", "audio", "video"]
 Api = Literal["chat", "transcriptions", "speech"]
 Reason = Literal["explicit", "modality", "session", "classified", "switched", "fallback", "degraded"]
 RoutingMode = Literal["realtime", "standard"]
+LogFormat = Literal["auto", "json", "console"]
 
 RESPONSE_ID = r"[A-Za-z0-9_-]{1,128}"  # of a stored response
 Keeps = Literal["session", "peek", "nothing"]  # "peek": a session is looked at, but not counted, prolonged or moved
@@ -57,6 +59,7 @@ class Ask(Struct, frozen=True):
     keeps: Keeps = "session"
     held_at: str | None = None  # the one replica that can answer
     path: str = "/route"  # of ours, for the log
+    trace: "Trace | None" = None  # where tracing is on
 
     @property
     def attached(self) -> frozenset[MediaKind]:
@@ -127,3 +130,27 @@ class Usage(Struct, frozen=True):
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+
+_T = TypeVar("_T")
+Headers = tuple[tuple[bytes, bytes], ...]  # names in lower case
+
+
+class Trace(Protocol):
+    """The spans of one request: `observe/tracing.py`. Call it with the record of what became of the request."""
+
+    id: str | None  # 32 hexadecimal digits; None of a trace that is not kept
+
+    def __call__(self, done: Any, /) -> None: ...
+
+    async def session(self, awaited: Awaitable[_T]) -> _T:
+        """Wait for the session."""
+
+    async def classifying(self, awaited: Awaitable[Decision]) -> Decision:
+        """Wait for a decision, which the classifier may have had a part in."""
+
+    async def asking(self, model: str, replica: str, attempt: Callable[[Headers], Awaitable[_T]]) -> _T:
+        """Wait until a replica accepts; *attempt* gets the headers that tell it of the trace."""
+
+    def end(self) -> None:
+        """The request is over, and whatever of it is still open."""

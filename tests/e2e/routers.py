@@ -92,7 +92,8 @@ class Router:
 
 def environment(**ours: str) -> dict[str, str]:
     """This process's environment with no other settings of the router's than *ours*."""
-    theirs = {name: value for name, value in os.environ.items() if name not in _OURS and not name.startswith("VLLM_")}
+    foreign = (name for name in os.environ if name not in _OURS and not name.startswith(("VLLM_", "OTEL_")))
+    theirs = {name: os.environ[name] for name in foreign}
     return theirs | ours
 
 

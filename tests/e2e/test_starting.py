@@ -61,6 +61,11 @@ ENVIRONMENTS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "a port out of range": ({"ROUTER_PORT": "99999"}, ("ROUTER_PORT", "65535")),
     "an unknown store": ({"REDIS_URL": "http://localhost"}, ("REDIS_URL", "redis://")),
     "an unknown log level": ({"LOG_LEVEL": "loud"}, ("LOG_LEVEL", "info")),
+    "an unknown log format": ({"LOG_FORMAT": "xml"}, ("LOG_FORMAT", "console", "xml")),
+    "a way to the collector that is not spoken": (
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+    ),
     "no registry": ({"MODEL_REGISTRY": "/nowhere/registry.yaml"}, ("/nowhere/registry.yaml",)),
     "a model address without scheme": ({"VLLM_AGENT_URL": "localhost:8000"}, ("models[0].endpoints[0]", "http")),
 }

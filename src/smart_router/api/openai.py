@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Mapping
 from random import getrandbits
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from smart_router.api.asgi import Receive, Scope, Send, check_length
 from smart_router.api.body import Head, read_head, with_fields, with_model
@@ -23,7 +24,7 @@ from smart_router.opening import Attempt
 from smart_router.pipeline import Pipeline
 from smart_router.registry import Registry
 from smart_router.sessions.base import Held
-from smart_router.types import NOTHING, RESPONSE_ID, Ask, Keeps
+from smart_router.types import NOTHING, RESPONSE_ID, Ask, Headers, Keeps
 from smart_router.upstream.base import Forward, Forwarded
 from smart_router.upstream.fleet import Lease
 from smart_router.upstream.response import Header
@@ -73,6 +74,8 @@ _RESPONSE = re.compile(rf"/v1/responses/({RESPONSE_ID})(/cancel)?")
 _PASSED_ON = frozenset({
     b"content-type", b"accept", b"traceparent", b"tracestate", b"anthropic-version", b"anthropic-beta",
 })  # fmt: skip
+# Then the trace goes on with a span of our own.
+_PASSED_ON_WHEN_TRACED = _PASSED_ON - {b"traceparent", b"tracestate"}
 
 
 class OpenAIApi:
@@ -87,7 +90,7 @@ class OpenAIApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Any path under `/v1/` that nobody else serves."""
         api = CHAT if scope["path"] == CHAT_PATH else APIS.get(scope["path"])
-        visit = Visit(scope, receive, self._desk.presence, api.dialect if api else "openai")
+        visit = Visit(scope, receive, self._desk.presence, api.dialect if api else "openai", self._desk.tracing)
         passing: Pass | None = None
         attempt: Attempt[Forwarded]
         try:
@@ -100,7 +103,7 @@ class OpenAIApi:
         except BaseException as exc:
             await self._desk.failed(visit, send, exc, observe=passing is None)
         finally:
-            visit.presence.leave()
+            visit.leave()
 
     async def _asked(self, visit: Visit, api: Api, scope: Scope, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
         caller = self._desk.caller(scope)
@@ -141,6 +144,7 @@ class OpenAIApi:
             keeps=api.keeps,
             held_at=held.replica if held else None,
             path=api.path,
+            trace=visit.trace,
         )
         return ask, Onward(api.path, self._headers(visit), body, head)
 
@@ -184,6 +188,7 @@ class OpenAIApi:
             usual=api.usual,
             keeps=api.keeps,
             path=api.path,
+            trace=visit.trace,
         )
         return ask, OnwardUpload(api.path, self._headers(visit), upload)
 
@@ -203,7 +208,7 @@ class OpenAIApi:
             raise UnknownPath(f"no response {id} is known; it may have expired")
         ask = Ask(
             visit.request_id, caller, "", held.session_id, model=held.model, keeps="nothing", held_at=held.replica,
-            path="/v1/responses/{id}",
+            path="/v1/responses/{id}", trace=visit.trace,
         )  # fmt: skip
         query = b"?" + scope["query_string"] if scope["query_string"] and not cancel else b""
         return ask, Stored(method, found[0], query, self._headers(visit))
@@ -228,7 +233,8 @@ class OpenAIApi:
         return None, model
 
     def _headers(self, visit: Visit) -> tuple[Header, ...]:
-        passed = [(name, value) for name, value in visit.headers.items() if name in _PASSED_ON]
+        passes = _PASSED_ON if visit.trace is None else _PASSED_ON_WHEN_TRACED
+        passed = [(name, value) for name, value in visit.headers.items() if name in passes]
         # vLLM makes it the id of its own request, which must be its only one: a client may send one id twice.
         return (*passed, (b"x-request-id", f"{visit.request_id}-{getrandbits(32):08x}".encode()))
 
@@ -264,9 +270,9 @@ class Onward:
         self._body = body
         self._head = head
 
-    def __call__(self, lease: Lease, within_s: float) -> Awaitable[Forwarded]:
+    def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Awaitable[Forwarded]:
         body = with_model(self._body, self._head, lease.model.served_name)
-        forward = Forward(self._path, body, self._headers, stream=self._head.stream is True)
+        forward = Forward(self._path, body, self._headers + headers, stream=self._head.stream is True)
         return lease.upstream.forward(forward, lease.endpoint, within_s)
 
 
@@ -282,9 +288,9 @@ class OnwardUpload:
     def again(self) -> bool:
         return self._upload.again
 
-    def __call__(self, lease: Lease, within_s: float) -> Awaitable[Forwarded]:
+    def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Awaitable[Forwarded]:
         body, length = self._upload.with_model(lease.model.served_name)
-        forward = Forward(self._path, body, self._headers, length=length)
+        forward = Forward(self._path, body, self._headers + headers, length=length)
         return lease.upstream.forward(forward, lease.endpoint, within_s)
 
 
@@ -296,5 +302,6 @@ class Stored:
     def __init__(self, method: str, path: str, query: bytes, headers: tuple[Header, ...]) -> None:
         self._forward = Forward(path.encode() + query, headers=headers, method=method.encode())
 
-    def __call__(self, lease: Lease, within_s: float) -> Awaitable[Forwarded]:
-        return lease.upstream.forward(self._forward, lease.endpoint, within_s)
+    def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Awaitable[Forwarded]:
+        forward = replace(self._forward, headers=self._forward.headers + headers)
+        return lease.upstream.forward(forward, lease.endpoint, within_s)

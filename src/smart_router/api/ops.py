@@ -94,14 +94,17 @@ class Ops:
     def metrics(self, accept: str) -> tuple[bytes, str]:
         self._metrics.in_flight.clear()  # replicas may have gone
         self._metrics.replica_healthy.clear()
+        self._metrics.replica_ejected.clear()
         for replica in self._fleet.report():
             labels = replica.model, replica.endpoint
             self._metrics.in_flight.labels(*labels).set(replica.in_flight)
             self._metrics.replica_healthy.labels(*labels).set(replica.status == "healthy")
+            self._metrics.replica_ejected.labels(*labels).set(replica.ejected)
         for model in self._registry.models:
             ready = self._fleet.can_answer(model)
             self._metrics.model_state.labels(model, "ready").set(ready)
             self._metrics.model_state.labels(model, "unavailable").set(not ready)
+        self._metrics.redis_degraded.set(self._store.degraded)
         self._metrics.classifier_degraded.set(self._classifier.kind == "lexical")
         return self._metrics.exposition(accept)
 
@@ -125,7 +128,7 @@ class Ops:
             await self._store.ping()
         except StoreUnavailable:
             return "degraded"
-        return "connected"
+        return "degraded" if self._store.degraded else "connected"
 
 
 def ops_routes(ops: Ops, door: Door) -> APIRouter:

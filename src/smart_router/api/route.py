@@ -3,10 +3,13 @@
 import uuid
 from time import perf_counter
 
+from msgspec.structs import replace
+
 from smart_router.api import wire
 from smart_router.api.asgi import Receive, Scope, Send, send_json
 from smart_router.api.relay import Relay, decision_headers
 from smart_router.api.visit import Desk, Visit
+from smart_router.observe.finished import tell
 from smart_router.pipeline import Pipeline
 from smart_router.registry import Defaults
 from smart_router.types import Ask
@@ -21,7 +24,7 @@ class RouteApi:
         self._defaults = defaults
 
     async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        visit, relay = Visit(scope, receive, self._desk.presence), None
+        visit, relay = Visit(scope, receive, self._desk.presence, tracing=self._desk.tracing), None
         try:
             visit.ask = await self._ask(visit, scope, receive)
             relay = Relay(await self._pipeline.answer(visit.ask), self._pipeline, visit, self._desk.settings)
@@ -29,20 +32,22 @@ class RouteApi:
         except BaseException as exc:
             await self._desk.failed(visit, send, exc, observe=relay is None)
         finally:
-            visit.presence.leave()
+            visit.leave()
 
     async def classify(self, scope: Scope, receive: Receive, send: Send) -> None:
-        visit = Visit(scope, receive, self._desk.presence)
+        visit = Visit(scope, receive, self._desk.presence, tracing=self._desk.tracing)
         try:
             visit.ask = await self._ask(visit, scope, receive)
             await self._explain(visit, visit.ask, send)
         except BaseException as exc:
             await self._desk.failed(visit, send, exc, observe=False)
         finally:
-            visit.presence.leave()
+            visit.leave()
 
     async def _explain(self, visit: Visit, ask: Ask, send: Send) -> None:
         decision, model = await self._pipeline.classify(ask)
+        if visit.trace is not None:
+            tell((visit.trace,), visit.decided(decision, model.id))
         timing = f"routing;dur={(perf_counter() - visit.received) * 1e3:.3f}".encode()
         headers = [*visit.own_headers(), *decision_headers(decision, model.id), (b"server-timing", timing)]
         because = decision.because
@@ -64,7 +69,7 @@ class RouteApi:
     async def _ask(self, visit: Visit, scope: Scope, receive: Receive) -> Ask:
         caller, settings = self._desk.caller(scope), self._desk.settings
         request = wire.decode_request(await visit.json_body(receive, settings))
-        return wire.ask_from(
+        ask = wire.ask_from(
             request,
             request_id=visit.request_id,
             caller=caller,
@@ -72,3 +77,4 @@ class RouteApi:
             settings=settings,
             defaults=self._defaults,
         )
+        return ask if visit.trace is None else replace(ask, trace=visit.trace)

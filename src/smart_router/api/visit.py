@@ -22,8 +22,9 @@ from smart_router.errors import (
     UpstreamError,
 )
 from smart_router.observe.finished import Finished, Observer, Outcome, tell
+from smart_router.observe.tracing import Tracing
 from smart_router.settings import Settings
-from smart_router.types import Ask
+from smart_router.types import Ask, Decision
 
 log = structlog.get_logger("api")
 
@@ -35,10 +36,20 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Visit:
     """Knows what is common to all paths of the data plane. `started`: headers are out, the status is said."""
 
-    __slots__ = ("ask", "dialect", "headers", "path", "presence", "received", "request_id", "session_given", "started")
+    __slots__ = (
+        "ask", "dialect", "headers", "path", "presence", "received", "request_id", "session_given", "started", "trace",
+    )  # fmt: skip
 
-    def __init__(self, scope: Scope, receive: Receive, presence: Presence, dialect: Dialect = "ours") -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        presence: Presence,
+        dialect: Dialect = "ours",
+        tracing: Tracing | None = None,
+    ) -> None:
         self.received = perf_counter()
+        self.trace = None if tracing is None else tracing.begin(scope)
         self.headers: dict[bytes, bytes] = dict(scope["headers"])  # of a name that comes twice, the last
         self.path: str = scope["path"]
         self.dialect = dialect
@@ -49,6 +60,12 @@ class Visit:
         self.ask: Ask | None = None
         self.session_given = False
         self.started = False
+
+    def leave(self) -> None:
+        """At the end, whatever happened."""
+        self.presence.leave()
+        if self.trace is not None:
+            self.trace.end()
 
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)
@@ -120,14 +137,32 @@ class Visit:
             routing_s=ours.routing_s,
             status=LEFT if isinstance(error, ClientGone) else ours.status,
             path=self.ask.path if self.ask else "none",
+            trace_id=self.trace.id if self.trace is not None else None,
+        )
+
+    def decided(self, decision: Decision, model: str) -> Finished:
+        """Of a request that asked for the decision alone."""
+        return Finished(
+            request_id=self.request_id,
+            session_id=self.ask.session_id if self.ask else "",
+            outcome="ok",
+            total_s=perf_counter() - self.received,
+            use_case=decision.use_case,
+            model=model,
+            reason=decision.reason,
+            confidence=decision.confidence,
+            bypass=decision.bypass,
         )
 
 
 class Desk:
     """What every handler of the data plane needs. *observers* hear of requests that never became an exchange."""
 
-    def __init__(self, door: Door, settings: Settings, observers: tuple[Observer, ...]) -> None:
+    def __init__(
+        self, door: Door, settings: Settings, observers: tuple[Observer, ...], tracing: Tracing | None = None
+    ) -> None:
         self.presence = Presence()
+        self.tracing = tracing
         self.door = door
         self.settings = settings
         self.observers = observers
@@ -155,11 +190,16 @@ class Desk:
             error = explained
         if not isinstance(error, Exception):
             raise error
-        if observe:
-            tell(self.observers, visit.record(error))
+        self._tell(visit, error, self.observers if observe else ())
         if visit.started and not isinstance(error, ClientGone):
             raise error  # the server closes the connection: the client sees that the answer is not complete
         await visit.refuse(send, error)
+
+    def _tell(self, visit: Visit, error: Exception, observers: tuple[Observer, ...]) -> None:
+        if visit.trace is not None:
+            observers = (visit.trace, *observers)
+        if observers:
+            tell(observers, visit.record(error))
 
 
 def _outcome(error: Exception) -> Outcome:

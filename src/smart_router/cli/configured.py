@@ -11,5 +11,5 @@ def configured() -> tuple[Registry, Settings]:
         ConfigurationError: the environment or the registry is wrong.
     """
     settings = load_settings()
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     return load_registry(settings.model_registry or default_registry_path(), environment()), settings

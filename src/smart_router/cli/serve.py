@@ -32,7 +32,7 @@ def serve(
         settings = load_settings()
         if workers > 1 and not settings.redis_url:
             fail("--workers: several processes share sessions through Redis; set REDIS_URL", CONFIGURATION)
-        configure_logs(settings.log_level)
+        configure_logs(settings.log_level, settings.log_format)
         _warn_if_open_to_all(host, settings.api_key is not None)
         app = create_app(settings)
         port = port or settings.router_port
@@ -62,7 +62,7 @@ def worker_app() -> object:
     from smart_router.settings import load_settings
 
     settings = load_settings()
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     return create_app(settings)
 
 

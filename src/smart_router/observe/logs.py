@@ -11,15 +11,18 @@ from msgspec.structs import asdict
 
 from smart_router.observe.finished import Finished
 from smart_router.observe.lines import Lines
+from smart_router.types import LogFormat
 
 EXPECTED = ("ok", "client_error")  # outcomes that are no news to an operator
 encode = msgspec.json.Encoder().encode
 
 
-def configure_logs(level: str) -> None:
-    """Readable lines on a terminal, JSON elsewhere, on standard error."""
-    to_people = sys.stderr.isatty()
-    renderer: Any = structlog.dev.ConsoleRenderer() if to_people else structlog.processors.JSONRenderer()
+def configure_logs(level: str, form: LogFormat = "auto") -> None:
+    """Lines on standard error; `auto` is readable ones on a terminal, JSON elsewhere."""
+    at_terminal = sys.stderr.isatty()
+    to_people = form == "console" or (form == "auto" and at_terminal)
+    console = structlog.dev.ConsoleRenderer(colors=at_terminal)
+    renderer: Any = console if to_people else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -95,6 +98,7 @@ class _Line(msgspec.Struct, gc=False, tag_field="event", tag="request"):
     tokens: int
     level: str
     timestamp: datetime
+    trace_id: str | msgspec.UnsetType = msgspec.UNSET  # not told where there is none
 
 
 def _line(done: Finished, level: str) -> _Line:
@@ -117,13 +121,14 @@ def _line(done: Finished, level: str) -> _Line:
         usage.prompt_tokens + usage.completion_tokens,
         level,
         datetime.now(UTC),
+        done.trace_id or msgspec.UNSET,
     )
 
 
 def _say(log: Any, line: _Line) -> None:
     """Through structlog, which has its own clock."""
-    fields = {name: value for name, value in asdict(line).items() if name not in ("level", "timestamp")}
-    getattr(log, line.level)("request", **fields)
+    ours = {name: value for name, value in asdict(line).items() if name not in ("level", "timestamp")}
+    getattr(log, line.level)("request", **{name: value for name, value in ours.items() if value is not msgspec.UNSET})
 
 
 def _lost(lines: int) -> bytes:

@@ -33,6 +33,9 @@ class Metrics:
         self.fallbacks = self._counter("fallbacks", "Answers by another model than the preferred one.", "from", "to")
         self.in_flight = self._gauge("in_flight", "Requests at a replica now.", "model", "replica")
         self.replica_healthy = self._gauge("replica_healthy", "1 if the replica answers.", "model", "replica")
+        self.replica_ejected = self._gauge(
+            "replica_ejected", "1 while the replica is left out, as it fails requests.", "model", "replica"
+        )
         # *kind* is the code of an UpstreamError, whether the replica failed before it accepted or in mid-answer.
         self.failures = self._counter("upstream_failures", "Failed attempts at a replica.", "model", "kind")
         self.retries = self._counter("retries", "Attempts after the first of a request.")

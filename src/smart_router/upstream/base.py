@@ -8,17 +8,18 @@ from msgspec import Struct
 
 from smart_router.decide.load import Load
 from smart_router.registry import Model
-from smart_router.types import Ask, Message, Usage
+from smart_router.types import Ask, Headers, Message, Usage
 from smart_router.upstream.response import Header
 
 
 class Call(Struct, frozen=True):
-    """One request in our own words: the ask, the conversation so far, and whether to stream."""
+    """One request in our own words: the ask, the conversation so far, whether to stream, and headers beside ours."""
 
     ask: Ask
     model: Model
     history: tuple[Message, ...] = ()
     stream: bool = False
+    headers: Headers = ()
 
 
 class Forward(Struct, frozen=True):

@@ -48,7 +48,7 @@ class VllmUpstream:
         request = payload.request_for(call)
         if request.whole or not call.stream:
             return await self._whole(call, endpoint, request, within_s)
-        return await self._streamed(endpoint, request, min(within_s, self._settings.first_byte_timeout))
+        return await self._streamed(call, endpoint, request, min(within_s, self._settings.first_byte_timeout))
 
     async def forward(self, forward: Forward, endpoint: str, within_s: float = inf) -> Forwarded:
         within_s = min(within_s, self._settings.first_byte_timeout) if forward.stream else within_s
@@ -72,9 +72,9 @@ class VllmUpstream:
     async def load(self, endpoint: str) -> Load:
         return read_load(await self._get(endpoint, b"/metrics", MOST_METRICS_BYTES))
 
-    async def _streamed(self, endpoint: str, request: payload.Request, within_s: float) -> Answer:
+    async def _streamed(self, call: Call, endpoint: str, request: payload.Request, within_s: float) -> Answer:
         until = monotonic() + within_s
-        response = await self._post(endpoint, request, within_s)
+        response = await self._post(call, endpoint, request, within_s)
         try:
             await _refuse_errors(response)
             stream = StreamedAnswer(response, self._settings.between_chunks_timeout)
@@ -86,7 +86,7 @@ class VllmUpstream:
 
     async def _whole(self, call: Call, endpoint: str, request: payload.Request, within_s: float) -> Answer:
         """Such an answer comes when it is complete: how long that takes, the caller bounds."""
-        response = await self._post(endpoint, request, within_s)
+        response = await self._post(call, endpoint, request, within_s)
         try:
             await _refuse_errors(response)
             body = await response.read(MOST_ANSWER_BYTES, self._settings.between_chunks_timeout)
@@ -95,8 +95,8 @@ class VllmUpstream:
         media_type = (response.media_type or b"application/octet-stream").decode("latin-1")
         return WholeAnswer(payload.piece_from(call.model.api, body, media_type))
 
-    async def _post(self, endpoint: str, request: payload.Request, within_s: float) -> Response:
-        headers = ((b"content-type", request.content_type),)
+    async def _post(self, call: Call, endpoint: str, request: payload.Request, within_s: float) -> Response:
+        headers = ((b"content-type", request.content_type), *call.headers)
         return await self._pools.to(endpoint).request(b"POST", request.path, headers, request.body, within_s=within_s)
 
     async def _get(self, endpoint: str, path: bytes, most: int) -> bytes:
