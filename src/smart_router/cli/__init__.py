@@ -2,7 +2,7 @@
 
 import typer
 
-from smart_router.cli import classifier, client, demo, evaluate, serve, simulate
+from smart_router.cli import classifier, client, dashboards, demo, evaluate, serve, simulate
 
 app = typer.Typer(
     name="smart-router",
@@ -18,3 +18,4 @@ app.command("route")(client.route)
 app.command("classify")(client.classify)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(classifier.app, name="classifier")
+app.add_typer(dashboards.app, name="dashboards")

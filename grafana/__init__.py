@@ -1,0 +1,1 @@
+"""What Grafana shows: `python -m grafana.dashboards` writes `dashboards/*.json` from the boards that stand here."""

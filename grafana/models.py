@@ -1,0 +1,130 @@
+"""How are the models doing: as the router sees them, and beside it as vLLM sees itself?"""
+
+from grafana.board import Board, Section
+from grafana.panels import graph, less_is_worse, more_is_worse, states
+from grafana.queries import METRICS, WINDOW, Query, gauge, observations, or_zero, quantile, quantiles, rate, share, vllm
+from smart_router.observe.metrics import BYPASS
+
+VLLM_FIRST_TOKEN = f"sum by (le, model_name) (rate({vllm('time_to_first_token_seconds_bucket')}[{WINDOW}]))"
+PREFIX_HITS = f"sum by (model_name) (rate({vllm('prefix_cache_hits_total')}[{WINDOW}]))"
+PREFIX_QUERIES = f"sum by (model_name) (rate({vllm('prefix_cache_queries_total')}[{WINDOW}]))"
+SLOW_START = more_is_worse(1, 3)
+
+SPEED = (
+    (
+        graph(
+            "Time to first token",
+            "From asking the model server to its first content, as the router sees it.",
+            "s",
+            *quantiles(METRICS.first_token, "model", at=(0.5, 0.95)),
+            bounds=SLOW_START,
+        ),
+        graph(
+            "Time to first token, vLLM's own",
+            "The same inside vLLM. Where the router's is much longer, the way between them is slow.",
+            "s",
+            Query(f"histogram_quantile(0.5, {VLLM_FIRST_TOKEN})", "p50 {{model_name}}"),
+            Query(f"histogram_quantile(0.95, {VLLM_FIRST_TOKEN})", "p95 {{model_name}}"),
+            bounds=SLOW_START,
+        ),
+    ),
+    (
+        graph(
+            "Tokens per second",
+            "As model servers count them: read (prompt) and written (completion).",
+            "tokens/s",
+            Query(or_zero(rate(METRICS.tokens, "model", "kind"), "model", "kind"), "{{model}} {{kind}}"),
+        ),
+        graph(
+            "Inference time",
+            "From asking the model server to the end of its answer.",
+            "s",
+            *quantiles(METRICS.inference, "model", at=(0.5, 0.95)),
+            bounds=more_is_worse(10, 30),
+        ),
+    ),
+)
+
+LOAD = (
+    (
+        graph(
+            "In flight",
+            "Requests that the router has at each replica now.",
+            "short",
+            Query(gauge(METRICS.in_flight, "sum", "model", "replica"), "{{model}} {{replica}}"),
+        ),
+        graph(
+            "Running in vLLM",
+            "Requests in vLLM's batches. More than the router has in flight: somebody else uses the server.",
+            "short",
+            Query(f"sum by (model_name) ({vllm('num_requests_running')})", "{{model_name}}"),
+        ),
+        graph(
+            "Queue in vLLM",
+            "Requests that wait for a place in a batch. The router has no queue of its own.",
+            "short",
+            Query(f"sum by (model_name) ({vllm('num_requests_waiting')})", "{{model_name}}"),
+            bounds=more_is_worse(1, 10),
+        ),
+    ),
+)
+
+CACHE = (
+    (
+        graph(
+            "KV cache in use",
+            "vLLM's own, the fullest replica of each model. Near 100 % requests wait or are preempted.",
+            "percentunit",
+            Query(f"max by (model_name) ({vllm('kv_cache_usage_perc')})", "{{model_name}}"),
+            bounds=more_is_worse(0.8, 0.95),
+        ),
+        graph(
+            "Prefix cache hit rate",
+            "Prompt tokens that vLLM found in its cache, which is what staying with a replica is for.",
+            "percentunit",
+            Query(share(PREFIX_HITS, PREFIX_QUERIES), "{{model_name}}"),
+        ),
+        graph(
+            "Turns that stayed",
+            "Turns that reused their session's choice without the encoder; beside it: the caches that they found warm.",
+            "percentunit",
+            Query(share(observations(METRICS.routing, path=BYPASS[0]), observations(METRICS.routing)), "bypassed"),
+            bounds=less_is_worse(0.5, 0.7),
+        ),
+    ),
+)
+
+LIFE = (
+    (
+        states(
+            "Model state",
+            "The state that each model is in, as routers see it.",
+            Query(gauge(METRICS.model_state, "max", "model", "state"), "{{model}} {{state}}"),
+            off=" ",
+            on="yes",
+            on_colour="blue",
+        ),
+        graph(
+            "Swaps",
+            "Models woken per second, others' eviction included. Zero where every model is always up.",
+            "ops",
+            Query(or_zero(observations(METRICS.model_swaps)), "swaps"),
+            bounds=more_is_worse(0.05, 0.2),
+        ),
+        graph(
+            "Swap time",
+            "How long waking a model took; zero while none was woken.",
+            "s",
+            Query(or_zero(quantile(0.5, METRICS.model_swaps)), "p50"),
+            Query(or_zero(quantile(0.95, METRICS.model_swaps)), "p95"),
+            bounds=more_is_worse(5, 10),
+        ),
+    ),
+)
+
+MODELS = Board(
+    "models",
+    "models",
+    "Speed, load, caches and states of the models, as the router sees them and as vLLM sees itself.",
+    (Section("Speed", SPEED), Section("Load", LOAD), Section("Cache", CACHE), Section("State", LIFE)),
+)

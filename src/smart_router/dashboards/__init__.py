@@ -1,0 +1,1 @@
+"""The dashboards' JSON, on disk and in a Grafana that runs; which version may replace which."""
