@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
 REAL := $(BIN)/python scripts/real_vllm/run.py --env .venv-vllm --models .demo/models --
 
-.PHONY: setup setup-build demo demo-vllm serve test test-vllm bench profile check fix classifier lock clean
+.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out k8s dashboards bench profile check fix classifier lock clean
 
 setup: $(VENV)/.dev                ## everything for developing
 
@@ -42,13 +42,24 @@ serve: $(VENV)/.demo               ## the router on ROUTER_PORT, 8001
 	@$(BIN)/python -m smart_router serve
 
 test: check                        ## lint, types and all tests that need no real vLLM
-	@scripts/install_nginx.sh
+	@scripts/install_servers.sh
 	@$(BIN)/pytest -m "not real_vllm"
 
 test-vllm: $(VENV)/.dev            ## what only real vLLM servers can show
 	@scripts/real_vllm/setup.sh .venv-vllm
 	@.venv-vllm/bin/python scripts/real_vllm/make_models.py .demo/models
 	@$(REAL) $(BIN)/pytest tests/real_vllm -m real_vllm
+
+load: $(VENV)/.dev                 ## users against a router and simulated model servers, with gates; LOAD='--shape bursts'
+	@$(BIN)/python -m loadtests $(LOAD)
+
+load-ui: $(VENV)/.dev              ## the same from locust's web interface, http://localhost:8089
+	@$(BIN)/python -m loadtests --ui $(LOAD)
+
+scale-out: $(VENV)/.dev            ## several routers on a Redis Cluster, some of them killed (two minutes); then sessions by the million
+	@scripts/install_servers.sh
+	@$(BIN)/python -m benchmarks.scaling.scale_out
+	@$(BIN)/python -m benchmarks.scaling.sessions
 
 bench: $(VENV)/.dev                ## beside other routers (20 minutes, 1.1 GB the first time); BENCH='--quick' tries it
 	@PYTHON=$(PYTHON) benchmarks/install_peers.sh .bench
@@ -72,6 +83,13 @@ lock:                              ## requirements/*.txt from pyproject.toml; ne
 	@uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group demo -c requirements/runtime.txt -o requirements/demo.txt
 	@uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group dev -c requirements/demo.txt -o requirements/dev.txt
 	@uv pip compile -q --generate-hashes --python-version 3.11 --no-header pyproject.toml --extra build -c requirements/runtime.txt --no-emit-package torch -o requirements/build.txt
+	@uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --group package -c requirements/demo.txt -o docker/build-backend.txt
+
+dashboards: $(VENV)/.dev           ## grafana/dashboards/*.json, made again from the metrics
+	@$(BIN)/python -m grafana.dashboards
+
+k8s: $(VENV)/.dev                  ## what deploy/k8s shares with config/ and prometheus/, made again
+	@$(BIN)/python deploy/k8s/generate.py
 
 clean:
 	rm -rf $(VENV) .venv-vllm .bench .demo build dist
