@@ -14,7 +14,7 @@ from smart_router.cli import app
 from smart_router.observe.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
-# Design, section 6. What is not built yet: limited_total, shadow_disagreement_total, model_state, model_swap_seconds.
+# The names that users rely on.
 PROMISED = {
     "requests_total": {"use_case", "model", "reason", "outcome"},
     "bypass_total": set(),
@@ -33,6 +33,10 @@ PROMISED = {
     "redis_seconds": set(),
     "redis_degraded": set(),
     "classifier_confidence": set(),
+    "limited_total": {"reason"},
+    "shadow_disagreement_total": set(),
+    "model_state": {"model", "state"},
+    "model_swap_seconds": set(),
 }
 
 

@@ -254,7 +254,7 @@ def nginx_server(folder: Path, behind: str, certificate: tuple[Path, Path] | Non
     """A proxy before the server at *behind*, which frames every answer and reads every body itself."""
     program = shutil.which("nginx")
     if program is None:
-        reason = "no nginx on the PATH; scripts/install_nginx.sh installs it"
+        reason = "no nginx on the PATH; scripts/install_servers.sh installs it"
         if os.environ.get("CI") and os.geteuid() == 0:
             pytest.fail(reason)
         pytest.skip(reason)

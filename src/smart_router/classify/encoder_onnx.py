@@ -1,9 +1,13 @@
 """The serving encoder: onnxruntime and tokenizers, no torch."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at its import; it would write to the home folder
+
 import onnxruntime
 
 from smart_router.classify.base import Matrix
