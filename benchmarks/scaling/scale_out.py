@@ -36,6 +36,8 @@ def main() -> int:
     options = parser.parse_args()
     plan = Plan(options.sessions, options.turns, (0.3, 0.9))
     found = run(plan, sys.stderr.write)
+    for trouble in sorted({trouble for one in found.values() for trouble in one.troubles}):
+        sys.stderr.write(f"failed: {trouble}\n")
     table = "\n".join(_table(found)) + "\n"
     sys.stdout.write(table)
     if options.out:
@@ -56,21 +58,21 @@ def run(plan: Plan, say: Callable[[str], object]) -> dict[str, Outcome]:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scale-out-")))
         registry = stack.enter_context(model_servers(scratch))
-        with redis_server(program) as url, routers(1, registry, url, scratch) as one, balancer(one) as door:
+        with redis_server(program) as url, routers(1, registry, url, scratch) as one, balancer(one, scratch) as door:
             found["one router, one Redis"] = asyncio.run(_held(door, plan))
         say("one router: done\n")
         name = f"{ROUTERS} routers, Redis Cluster of {MASTERS} masters"
         with (
             redis_cluster(program, masters=MASTERS, replicas=REPLICAS) as cluster,
             routers(ROUTERS, registry, cluster.url, scratch) as several,
-            balancer(several) as door,
+            balancer(several, scratch) as door,
         ):
             found[name] = asyncio.run(_held(door, plan))
         say(f"{name}: done\n")
         with (
             redis_cluster(program, masters=MASTERS, replicas=REPLICAS) as cluster,
             routers(ROUTERS, registry, cluster.url, scratch) as several,
-            balancer(several) as door,
+            balancer(several, scratch) as door,
         ):
             disturb = _killing(several, lambda: cluster.kill(cluster.serving(cluster.slot_of(OWNER_KEY))), say)
             found["the same, a router killed, then the sessions' Redis node"] = asyncio.run(_held(door, plan, disturb))

@@ -1,8 +1,6 @@
 """Routers behind a TCP balancer, and the model servers that they share: real processes, simulated models."""
 
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ import yaml
 
 from benchmarks.process import Command, DidNotStart, clean_environment, running
 from benchmarks.routers import ROOT
-from smart_router.cli.processes import free_port, smart_router, stop
+from smart_router.cli.processes import free_port, smart_router
 
 AGENT = "Qwen/Qwen2.5-7B-Instruct"
 OTHERS = {"multimodal": "Qwen/Qwen2.5-VL-7B-Instruct", "audio": "Qwen/Qwen2-Audio-7B"}
@@ -74,7 +72,7 @@ def routers(number: int, registry: Path, redis_url: str, scratch: Path) -> Itera
 
 
 @contextmanager
-def balancer(routers: Sequence[Router]) -> Iterator[str]:
+def balancer(routers: Sequence[Router], scratch: Path) -> Iterator[str]:
     """
     haproxy on TCP, in turn, as a Kubernetes Service would; it asks /livez four times a second.
 
@@ -85,14 +83,11 @@ def balancer(routers: Sequence[Router]) -> Iterator[str]:
     if program is None:
         raise DidNotStart("there is no haproxy: install it, such as by `apt-get install haproxy`")
     port = free_port()
-    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as configuration:
-        configuration.write(_haproxy(port, [router.url.removeprefix("http://") for router in routers]))
-        configuration.flush()
-        process = subprocess.Popen([program, "-f", configuration.name, "-db"], stderr=subprocess.DEVNULL)  # noqa: S603
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            stop(process)
+    url = f"http://127.0.0.1:{port}"
+    configuration = scratch / f"haproxy-{port}.cfg"
+    configuration.write_text(_haproxy(port, [router.url.removeprefix("http://") for router in routers]))
+    with running(Command([program, "-f", str(configuration), "-db"], f"{url}/livez"), scratch):
+        yield url
 
 
 def _haproxy(port: int, addresses: Sequence[str]) -> str:
