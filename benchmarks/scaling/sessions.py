@@ -41,6 +41,7 @@ class Step:
 
     sessions: int
     with_conversation: bool
+    compact: bool  # hash-max-listpack-value 256, as our deployments set it
     bytes_each: float
     begin_p50_ms: float
     begin_p99_ms: float
@@ -49,7 +50,7 @@ class Step:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=STEPS[-1], help="sessions (default: a million)")
-    parser.add_argument("--conversations", type=int, default=100_000, help="of these, at most so many remember a turn")
+    parser.add_argument("--fewer", type=int, default=100_000, help="sessions with Redis's defaults, or that remember")
     parser.add_argument("--out", type=Path, help="also write the table as JSON")
     options = parser.parse_args()
     program = find_redis_server()
@@ -58,20 +59,23 @@ def main() -> int:
         return 2
     steps = [step for step in STEPS if step <= options.most]
     found = []
-    for conversation, upto in ((False, options.most), (True, options.conversations)):
+    fewer = min(options.fewer, options.most)
+    for conversation, compact, upto in ((False, True, options.most), (False, False, fewer), (True, True, fewer)):
         with redis_server(program) as url:
-            found += uvloop.run(_fill(url, [step for step in steps if step <= upto], conversation))
+            found += uvloop.run(_fill(url, [step for step in steps if step <= upto], conversation, compact))
     if options.out:
         options.out.write_text(json.dumps([asdict(step) for step in found], indent=1) + "\n")
     sys.stdout.write("\n".join(_table(found)) + "\n")
     return 0
 
 
-async def _fill(url: str, steps: Sequence[int], conversation: bool) -> list[Step]:
+async def _fill(url: str, steps: Sequence[int], conversation: bool, compact: bool) -> list[Step]:
     store = RedisStore(url, Limits(), timeout_ms=PATIENT_MS)
     found, made = [], 0
     async with Redis.from_url(url) as redis:
         await store.start()
+        if compact:
+            await redis.config_set("hash-max-ziplist-value", 256)  # its name before Redis 7, still understood
         empty = await _used(redis)
         for step in steps:
             for start in range(made, step, AT_ONCE):
@@ -79,7 +83,7 @@ async def _fill(url: str, steps: Sequence[int], conversation: bool) -> list[Step
             made = step
             each = (await _used(redis) - empty) / step
             times = await _probe(store, step, conversation)
-            found.append(Step(step, conversation, each, times[len(times) // 2], times[len(times) * 99 // 100]))
+            found.append(Step(step, conversation, compact, each, times[len(times) // 2], times[len(times) * 99 // 100]))
             sys.stderr.write(f"{step:,} sessions{' that remember' if conversation else ''}: {each:,.0f} bytes each\n")
         await store.close()
     return found
@@ -114,13 +118,14 @@ def _key(number: int) -> Key:
 
 
 def _table(steps: Sequence[Step]) -> Iterator[str]:
-    yield "| sessions | conversation | bytes each | MiB | begin p50 ms | begin p99 ms |"
-    yield "| --: | --- | --: | --: | --: | --: |"
+    yield "| sessions | conversation | Redis's setting | bytes each | MiB | begin p50 ms | begin p99 ms |"
+    yield "| --: | --- | --- | --: | --: | --: | --: |"
     for step in steps:
         said = f"one exchange of {TEXT_BYTES} characters" if step.with_conversation else "none"
+        setting = "compact" if step.compact else "default"
         mib = step.sessions * step.bytes_each / 2**20
         yield (
-            f"| {step.sessions:,} | {said} | {step.bytes_each:,.0f} | {mib:,.0f} "
+            f"| {step.sessions:,} | {said} | {setting} | {step.bytes_each:,.0f} | {mib:,.0f} "
             f"| {step.begin_p50_ms:.2f} | {step.begin_p99_ms:.2f} |"
         )
 
