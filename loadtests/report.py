@@ -22,9 +22,10 @@ What users of six kinds measured while they talked to a router, in conversations
 Hindi, Hinglish, Tamil and Bengali: [loadtests/README.md](../loadtests/README.md) says who they are and how to read the
 tables. Made by `python -m loadtests --report`. All durations are the users' own but "routing", which the router tells.
 
-- Load generator, router, Redis and model servers shared one small machine, and other work went on there: each table
-  says its load average. Where that is far above the number of cores, everybody waits for a processor, the router's
-  decisions too, and a failed gate says that as well. `make load` on a free machine gives you figures of your own.
+- Load generator, router, Redis and model servers share one small machine: each table says its load average at the
+  beginning. Where that is above the number of cores, everybody waited for a processor, the router's decisions too.
+- In bursts some hundred conversations begin at once, and each first turn needs the encoder, one after the other: its
+  queue is what fails the gate there, and what more routers, or a processor with VNNI, are for.
 - Where model servers are called simulated, no model ran: an answer begins after 50 ms and goes on at 100 tokens a
   second, so the default of 24 tokens takes 290 ms. What is beyond that is queueing, the router and the load generator.
 - No GPU was there to measure with.

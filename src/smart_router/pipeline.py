@@ -138,7 +138,7 @@ class Pipeline:
             timing.decided = timing.asked = perf_counter()
             opened, preferred = await self._open(ask, decision, None, timing, attempt)
         except BaseException:
-            beginning.close()
+            await self._begun(ask, beginning)  # it is under way, within its deadline
             raise
         exchange = kind(ask, decision, opened.lease, opened.answer, timing, None, preferred, self._observers)
         try:
