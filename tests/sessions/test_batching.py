@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 
 import pytest
 import pytest_asyncio
@@ -89,7 +89,9 @@ async def test_calls_of_two_ticks_leave_in_two(connected: Connect, peer: Scripte
     assert [len(commands) for commands in peer.writes] == [1, 1]
 
 
-async def test_a_call_with_nobody_to_share_a_write_with_is_with_the_kernel_on_return(connected: Connect) -> None:
+@asynccontextmanager
+async def held_still(connected: Connect) -> AsyncIterator[tuple[BatchedConnection, socket.socket]]:
+    """A connection, and its other end: what the kernel has can be read there while the loop does not run."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connection = connected(f"redis://127.0.0.1:{listener.getsockname()[1]}", timeout_s=SHORT_S)
         opening = asyncio.create_task(connection.open())
@@ -99,33 +101,31 @@ async def test_a_call_with_nobody_to_share_a_write_with_is_with_the_kernel_on_re
             assert await asyncio.to_thread(accepted.recv, len(greeting)) == greeting
             accepted.sendall(b"+OK\r\n")
             await opening
-            accepted.settimeout(1)  # the loop does not run meanwhile
-            waiting = connection.call("GET", "a")
-            reader = Reader()
-            reader.feed(accepted.recv(1000))
-            assert reader.gets() == [b"GET", b"a"]
-            accepted.sendall(b"+1\r\n")
-            assert await waiting == b"1"
+            accepted.settimeout(1)
+            yield connection, accepted
+
+
+def commands_at(other_end: socket.socket, count: int) -> list[object]:
+    reader = Reader()
+    reader.feed(other_end.recv(1000))
+    return [reader.gets() for _ in range(count)]
+
+
+async def test_a_call_with_nobody_to_share_a_write_with_is_with_the_kernel_on_return(connected: Connect) -> None:
+    async with held_still(connected) as (connection, other_end):
+        waiting = connection.call("GET", "a")
+        assert commands_at(other_end, 1) == [[b"GET", b"a"]]
+        other_end.sendall(b"+1\r\n")
+        assert await waiting == b"1"
 
 
 async def test_what_is_posted_is_with_the_kernel_on_return(connected: Connect) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        connection = connected(f"redis://127.0.0.1:{listener.getsockname()[1]}", timeout_s=SHORT_S)
-        opening = asyncio.create_task(connection.open())
-        accepted, _ = await asyncio.to_thread(listener.accept)
-        with closing(accepted):
-            greeting = pack_command(("SCRIPT", "LOAD", ECHO.text))  # type: ignore[arg-type]
-            assert await asyncio.to_thread(accepted.recv, len(greeting)) == greeting
-            accepted.sendall(b"+OK\r\n")
-            await opening
-            accepted.settimeout(1)  # the loop does not run meanwhile
-            waiting = connection.call("GET", "a")
-            connection.post("SET", "a", "b", on_error=lambda trouble: None)
-            reader = Reader()
-            reader.feed(accepted.recv(1000))
-            assert [reader.gets(), reader.gets()] == [[b"GET", b"a"], [b"SET", b"a", b"b"]]
-            accepted.sendall(b"+1\r\n+2\r\n")
-            assert await waiting == b"1"
+    async with held_still(connected) as (connection, other_end):
+        waiting = connection.call("GET", "a")
+        connection.post("SET", "a", "b", on_error=lambda trouble: None)
+        assert commands_at(other_end, 2) == [[b"GET", b"a"], [b"SET", b"a", b"b"]]
+        other_end.sendall(b"+1\r\n+2\r\n")
+        assert await waiting == b"1"
 
 
 # replies
