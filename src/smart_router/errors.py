@@ -20,11 +20,10 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     │   ├── BackendTimeout 504         too slow
     │   └── BackendRejected 4xx        the model server refuses this request: no other replica would take it
     │       └── ContextOverflow        it is too long for the model; with less of the conversation it may fit
-    ├── StoreUnreachable 503           Redis does not answer, and only it could do what was asked
     └── NoModelAvailable 503           nothing that serves the use case answers
 
-Not for clients: ConfigurationError (stops the start), StoreUnavailable (routing goes on without the store),
-ArtifactUnusable (the classifier goes on with what it has).
+Not for clients: ConfigurationError (stops the start), StoreUnavailable (sessions go on in the process; 503 for what
+only Redis could do), ArtifactUnusable (the classifier goes on with what it has).
 """
 
 from smart_router.types import Decision
@@ -148,12 +147,6 @@ class NoModelAvailable(RouterError):
     status = 503
     code = "no_model_available"
     retry_after_s = 2.0
-
-
-class StoreUnreachable(RouterError):
-    status = 503
-    code = "store_unreachable"
-    retry_after_s = 1.0
 
 
 class ConfigurationError(Exception):

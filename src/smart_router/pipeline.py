@@ -11,7 +11,7 @@ The path of a request, top-down:
       remember   append the exchange to the conversation
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -97,9 +97,8 @@ class Pipeline:
 
     async def classify(self, ask: Ask) -> tuple[Decision, Model]:
         """The decision alone, for a query or inside a live session: nothing is stored, counted or prolonged."""
-        session = await self._peek(ask)
-        choosing = self._chooser.choose(ask, _standing(session), explain=True)
-        decision = await (choosing if ask.trace is None else ask.trace.classifying(choosing))
+        session = await self._store.get(_key(ask))
+        decision = await self._choosing(ask, session, explain=True)
         candidates = self._chooser.candidates(ask, decision)
         return decision, next((m for m in candidates if self._fleet.can_answer(m.id)), candidates[0])
 
@@ -113,7 +112,6 @@ class Pipeline:
         try:
             return await self._store.held(Key(caller, response_id))
         except StoreUnavailable as exc:
-            self._store_failed(exc)
             raise NoModelAvailable("where that response is kept cannot be looked up now; try again shortly") from exc
 
     async def _serve(self, ask: Ask, history: bool, attempt: Callable[[Begun], Attempt[Any]], kind: type[_E]) -> _E:
@@ -122,8 +120,7 @@ class Pipeline:
         if ask.model is not None and self._fleet.is_alone(ask.model):
             return await self._serve_meanwhile(ask, beginning, timing, attempt(_NOTHING), kind)
         begun = await self._begun(ask, beginning, timing.started)
-        choosing = self._chooser.choose(ask, _standing(begun.session))
-        decision = await (choosing if ask.trace is None else ask.trace.classifying(choosing))
+        decision = await self._choosing(ask, begun.session)
         timing.decided = timing.asked = perf_counter()
         opened, preferred = await self._open(ask, decision, begun.session, timing, attempt(begun))
         exchange = kind(ask, decision, opened.lease, opened.answer, timing, begun.session, preferred, self._observers)
@@ -164,33 +161,18 @@ class Pipeline:
         """Is under way when this returns."""
         if ask.keeps != "session":
             return self._glance(ask)
-        try:
-            return self._store.begin(_key(ask), history=history)
-        except StoreUnavailable as exc:
-            self._store_failed(exc)
-            return _without_session()
+        return self._store.begin(_key(ask), history=history)
 
     async def _begun(self, ask: Ask, beginning: Coroutine[Any, Any, Begun], started: float | None = None) -> Begun:
         """*started* where nothing else was done meanwhile: then it is a round trip that ends here."""
-        try:
-            trace = None if ask.keeps == "nothing" else ask.trace
-            begun = await (beginning if trace is None else trace.session(beginning))
-        except StoreUnavailable as exc:
-            self._store_failed(exc)
-            return _NOTHING
+        trace = None if ask.keeps == "nothing" else ask.trace
+        begun = await (beginning if trace is None else trace.session(beginning))
         if started is not None and self._store.kind == "redis" and not self._store.degraded:
             self._metrics.redis.observe(perf_counter() - started)
         return begun
 
     async def _glance(self, ask: Ask) -> Begun:
-        return Begun(await self._peek(ask)) if ask.keeps == "peek" else _NOTHING
-
-    async def _peek(self, ask: Ask) -> Session | None:
-        try:
-            return await self._store.get(_key(ask))
-        except StoreUnavailable as exc:
-            self._store_failed(exc)
-            return None
+        return Begun(await self._store.get(_key(ask))) if ask.keeps == "peek" else _NOTHING
 
     async def _pinned(self, exchange: _E) -> _E:
         try:
@@ -207,21 +189,18 @@ class Pipeline:
         unchanged = before is not None and before.group == model.lane and before.lane == lane
         if unchanged or exchange.ask.keeps != "session" or exchange.status >= 400:
             return
-        try:
-            pin = Pin(model.lane, lane, before.turn if before else 0)
-            exchange.after = await self._store.commit(_key(exchange.ask), pin)
-        except StoreUnavailable as exc:
-            self._store_failed(exc)
+        pin = Pin(model.lane, lane, before.turn if before else 0)
+        exchange.after = await self._store.commit(_key(exchange.ask), pin)
+
+    def _choosing(self, ask: Ask, session: Session | None, *, explain: bool = False) -> Awaitable[Decision]:
+        choosing = self._chooser.choose(ask, _standing(session), explain=explain)
+        return choosing if ask.trace is None else ask.trace.classifying(choosing)
 
     def _store_failed(self, exc: StoreUnavailable) -> None:
         log.warning("the session store does not answer: sessions are kept in this process", error=str(exc))
 
 
 _NOTHING = Begun()
-
-
-async def _without_session() -> Begun:
-    return _NOTHING
 
 
 def _key(ask: Ask) -> Key:

@@ -91,3 +91,15 @@ def test_without_redis_a_router_speaks_for_itself(registry: Path, two: tuple[Rou
         eventually(router, "/stats", "scope", "cluster")
         assert router.get("/stats")["total_requests"] == 1
         own_store.stop()
+
+
+def test_a_reset_that_redis_does_not_hear_of_is_refused(registry: Path, models: Models) -> None:
+    own_store = RedisProcess()
+    own_store.start()
+    with running_router(registry, redis_url=own_store.url, redis_timeout_ms=200, api_key=KEY) as router:
+        own_store.stop()
+        with a_client(router.url, Authorization=f"Bearer {KEY}") as http:
+            refused = http.delete("/stats")
+    assert refused.status_code == 503
+    assert refused.json()["error_code"] == "store_unavailable"
+    assert refused.headers["Retry-After"] == "1"

@@ -88,7 +88,7 @@ class SessionStore(Protocol):
     unchanged, nothing is left to commit.
 
     Raises, from every call that is awaited:
-        StoreUnavailable: no answer in time. The caller goes on without the store.
+        StoreUnavailable: no answer in time. Of a store that has another to fall back on, only `held` and `ping` do.
     """
 
     kind: str

@@ -7,14 +7,13 @@ The sums that all routers of one Redis share.
 An addition has a number of its own, so that one whose reply was lost may be sent again and counts once.
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
 from uuid import uuid4
 
 from smart_router.sessions.base import Sums
 from smart_router.sessions.batching import Script
-from smart_router.sessions.link import Part
+from smart_router.sessions.connection import Connection
 
 TTL_S = 90 * 24 * 3600  # of the sums, since the last addition
 IN_DOUBT_S = 24 * 3600  # how long after its loss an addition may be repeated
@@ -24,14 +23,10 @@ SINCE = "since"
 ADD = Script.of((Path(__file__).parent / "add_counts.lua").read_text())
 
 
-class _Calls(Protocol):
-    def call(self, *parts: Part) -> Awaitable[Any]: ...
-
-
 class RedisCounts:
     """See `SharedCounts`."""
 
-    def __init__(self, redis: _Calls) -> None:
+    def __init__(self, redis: Connection) -> None:
         self._redis = redis
         self._process = uuid4().hex
 
