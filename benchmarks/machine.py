@@ -33,28 +33,34 @@ class Machine:
 
 def describe(bench: Path, routers: list[str]) -> Machine:
     return Machine(
-        cpu=_cpu(),
+        cpu=processor(),
         cores=os.cpu_count() or 0,
         memory_gib=round(psutil.virtual_memory().total / 2**30),
         kernel=platform.release(),
-        system=platform.freedesktop_os_release().get("PRETTY_NAME", platform.system()),
+        system=system(),
         load_before=os.getloadavg()[0],
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        commit=_commit(),
+        commit=commit("src", "config", "benchmarks"),
         versions={name: KINDS[name].version(bench) for name in routers} | _tools(),
     )
 
 
-def _cpu() -> str:
-    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+def processor() -> str:
+    path = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", path.read_text()) if path.exists() else None
     return found[1] if found else platform.machine()
 
 
-def _commit() -> str:
+def system() -> str:
+    return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+
+
+def commit(*folders: str) -> str:
+    """The one checked out, and whether *folders* differ from it."""
     git = ["git", "-C", str(ROOT)]
     if not (ROOT / ".git").exists():
         return "unknown"
-    changed = output([*git, "status", "--porcelain", "--untracked-files=no", "--", "src", "config", "benchmarks"])
+    changed = output([*git, "status", "--porcelain", "--untracked-files=no", "--", *folders])
     return output([*git, "rev-parse", "--short=12", "HEAD"]) + (" with changes" if changed else "")
 
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from smart_router.cli.demo import SIMULATED
+from smart_router.cli.demo import SIMULATED, simulated_servers
 from smart_router.cli.processes import (
-    Server,
     all_running,
     find_redis_server,
     free_port,
@@ -78,11 +77,7 @@ def own() -> Iterator[Site]:
 
 @contextmanager
 def _simulated() -> Iterator[dict[str, str]]:
-    ports = {name: free_port() for name in SIMULATED}
-    servers = {
-        name: Server(smart_router("simulate", "--model", model, "--port", str(ports[name])), ports[name], "/health")
-        for name, model in SIMULATED.items()
-    }
+    servers = simulated_servers()
     with all_running(list(servers.values())):
         yield {name: server.url for name, server in servers.items()}
 

@@ -90,11 +90,16 @@ def _model_servers() -> Iterator[dict[str, str]]:
         typer.echo(f"model servers: as configured by {', '.join(real)}")
         yield environment
         return
-    servers = {name: _simulated(model) for name, model in SIMULATED.items()}
+    servers = simulated_servers()
     for name, model in SIMULATED.items():
         typer.echo(f"model server: SIMULATED {model} at {servers[name].url}")
     with all_running(list(servers.values())):
         yield environment | {name: server.url for name, server in servers.items()}
+
+
+def simulated_servers() -> dict[str, Server]:
+    """By the variable that names each one's address."""
+    return {name: _simulated(model) for name, model in SIMULATED.items()}
 
 
 def _simulated(model: str) -> Server:
