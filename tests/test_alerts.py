@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ import yaml
 from smart_router.observe.finished import Finished, Outcome
 from smart_router.observe.logs import RequestLog, configure_logs
 from smart_router.observe.metrics import Metrics
+from tests.needs import program
 
 ROOT = Path(__file__).parents[1]
 RULES_FILE = ROOT / "prometheus" / "alerts.yml"
@@ -30,14 +29,7 @@ TARGET = {"job", "instance"}  # what Prometheus adds to every series
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """On a build server it must be there."""
-    program = shutil.which("promtool")
-    if program is None:
-        reason = "no promtool on the PATH: install Prometheus"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return program
+    return program("promtool")
 
 
 def run(*command: object) -> None:

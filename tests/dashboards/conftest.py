@@ -1,11 +1,10 @@
 """The dashboards, and the programs that the tests need."""
 
-import os
-import shutil
-
 import pytest
 from grafana.asking import Json, load
 from grafana.dashboards import FOLDER
+
+from tests.needs import program
 
 
 @pytest.fixture(scope="session")
@@ -16,19 +15,9 @@ def boards() -> dict[str, Json]:
 
 @pytest.fixture(scope="session")
 def prometheus_program() -> str:
-    return _program("prometheus")
+    return program("prometheus")
 
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    return _program("promtool")
-
-
-def _program(name: str) -> str:
-    """On a build server it must be there."""
-    if found := shutil.which(name):
-        return found
-    reason = f"no {name} on the PATH; install the package prometheus"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    return program("promtool")

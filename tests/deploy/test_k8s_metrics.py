@@ -1,18 +1,16 @@
 """deploy/k8s: what Prometheus and the autoscaler are told agrees with the metrics and alerts that there are."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 import yaml
 
 from smart_router.observe.metrics import Metrics
 from tests.deploy.kustomize import Object
 from tests.deploy.manifests import K8S, ROOT, of_kind, one
+from tests.needs import program
 
 OPERATOR = "monitoring.coreos.com/v1"
 
@@ -55,9 +53,7 @@ def test_the_adapter_serves_the_metric_that_the_autoscaler_asks_for() -> None:
 
 
 def test_the_metric_is_a_routers_sum_over_models_and_replicas(tmp_path: Path) -> None:
-    if shutil.which("promtool") is None:
-        reason = "no promtool on the PATH: it comes with Prometheus"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    promtool = program("promtool")
     query = (
         adapter_rule()["metricsQuery"].replace("<<.Series>>", "smart_router_in_flight").replace("<<.GroupBy>>", "pod")
     )
@@ -76,5 +72,5 @@ def test_the_metric_is_a_routers_sum_over_models_and_replicas(tmp_path: Path) ->
     }
     file = tmp_path / "test.yml"
     file.write_text(json.dumps({"tests": [test]}))
-    done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -16,6 +16,7 @@ from benchmarks.nginx import find_nginx
 
 from smart_router.cli.processes import Server, all_running, free_port
 from tests.deploy.composed import ROOT, services
+from tests.needs import missing
 
 CONFIGURATION = (ROOT / "docker" / "nginx.conf").read_text()
 WITHIN_S = 10.0
@@ -65,12 +66,7 @@ class _Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def nginx_program() -> str:
-    if program := find_nginx():
-        return program
-    reason = "no nginx: install it, or run scripts/install_servers.sh as root"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    return find_nginx() or missing("no nginx: install it, or run scripts/install_servers.sh as root")
 
 
 @pytest.fixture(scope="module")

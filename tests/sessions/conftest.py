@@ -11,7 +11,7 @@ from smart_router.sessions.base import Key, Limits, SessionStore
 from smart_router.sessions.memory import EmbeddedStore
 from smart_router.sessions.redis import RedisStore
 from tests.fakes import Clock
-from tests.redis_servers import redis_program
+from tests.needs import redis_program
 from tests.redis_topologies import Cluster, Guarded, redis_cluster, redis_sentinel
 
 from .worlds import LIMITS, World, an_owner

@@ -20,7 +20,8 @@ from smart_router.sessions.cluster import ClusterConnection
 from smart_router.sessions.link import Link
 from smart_router.sessions.places import read_cluster
 from smart_router.sessions.slots import slot_of_key
-from tests.redis_servers import Server, redis_program, until
+from tests.needs import redis_program
+from tests.redis_servers import Server, until
 from tests.redis_topologies import Cluster, redis_cluster
 
 from .peers import answering

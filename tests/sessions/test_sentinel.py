@@ -16,7 +16,8 @@ from smart_router.sessions import sentinel
 from smart_router.sessions.batching import CONNECT_S, BatchedConnection, Script
 from smart_router.sessions.places import read_sentinels
 from smart_router.sessions.sentinel import SentinelMaster
-from tests.redis_servers import Server, redis_program
+from tests.needs import redis_program
+from tests.redis_servers import Server
 from tests.redis_topologies import MASTER, Guarded, redis_sentinel
 
 from .peers import answering, peer_of
