@@ -251,6 +251,60 @@ async def test_remembering_nothing_is_fine(store: SessionStore, key: Key) -> Non
     assert await history_of(store, key) == ()
 
 
+# looking at a conversation
+
+
+async def test_history_is_the_conversation_that_begin_would_find(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    store.remember(key, an_exchange(1))
+    store.remember(key, [Message("user", "नमस्ते 👍", (an_image(),)), Message("assistant", "a2")])
+    found = await store.history(key)
+    assert texts(found) == ["q1", "a1", "नमस्ते 👍", "a2"]
+    assert found == await history_of(store, key)
+
+
+async def test_history_keeps_to_the_bounds_of_what_is_remembered(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    for number in range(1, LIMITS.memory_turns + 3):
+        store.remember(key, an_exchange(number))
+    assert texts(await store.history(key)) == ["q3", "a3", "q4", "a4", "q5", "a5"]
+
+
+async def test_there_is_no_history_before_anything_was_said(store: SessionStore, key: Key) -> None:
+    assert await store.history(key) == ()
+    await store.commit(key, a_pin())
+    assert await store.history(key) == ()
+
+
+async def test_there_is_no_history_after_the_end(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    store.remember(key, an_exchange())
+    await store.end(key)
+    assert await store.history(key) == ()
+
+
+async def test_looking_at_the_history_counts_no_turn_and_makes_no_session(store: SessionStore, key: Key) -> None:
+    await store.history(key)
+    assert await store.get(key) is None
+    made = await store.commit(key, a_pin())
+    await store.history(key)
+    assert await store.get(key) == made
+
+
+async def test_another_owners_history_is_another(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    store.remember(key, an_exchange())
+    assert await store.history(Key(an_owner(), key.id)) == ()
+
+
+async def test_history_does_not_prolong(world: World, key: Key) -> None:
+    await world.store.commit(key, a_pin())
+    world.store.remember(key, an_exchange())
+    await world.spend(key, 40)
+    await world.store.history(key)
+    assert await world.left_s(key) == pytest.approx(LIMITS.ttl_s - 40, abs=5)
+
+
 # the end
 
 

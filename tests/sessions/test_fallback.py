@@ -1,5 +1,6 @@
 """Sessions go on in the process while Redis is away, and in Redis once it is back."""
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -40,6 +41,10 @@ class Remote(EmbeddedStore):
     async def get(self, key: Key) -> Session | None:
         self._check()
         return await super().get(key)
+
+    async def history(self, key: Key) -> tuple[Message, ...]:
+        self._check()
+        return await super().history(key)
 
     async def end(self, key: Key) -> bool:
         self._check()
@@ -263,3 +268,63 @@ async def test_where_a_response_is_kept_is_known_here_or_not_at_all(store: Fallb
     assert found.replica == "http://b"
     with pytest.raises(StoreUnavailable):
         await store.held(there)
+
+
+# looking at a conversation
+
+
+async def test_the_history_is_that_of_redis(store: FallbackStore) -> None:
+    await a_turn(store, a_lane(), HELLO)
+    assert await store.history(KEY) == HELLO
+
+
+async def test_without_redis_the_history_is_what_was_said_meanwhile(store: FallbackStore, remote: Remote) -> None:
+    await a_turn(store, a_lane(), HELLO)
+    remote.away = True
+    assert await store.history(KEY) == ()
+    assert store.degraded
+    await a_turn(store, a_lane(), MORE)
+    assert await store.history(KEY) == MORE
+
+
+async def test_once_an_outage_is_over_and_written_back_the_history_is_whole(
+    store: FallbackStore, remote: Remote
+) -> None:
+    await a_turn(store, a_lane("m"), HELLO)
+    remote.away = True
+    await a_turn(store, a_lane("n"), MORE)
+    remote.away = False
+    await store.get(KEY)
+    await settled(store)
+    assert await store.history(KEY) == HELLO + MORE
+
+
+async def test_the_history_is_whole_before_it_is_written_back(store: FallbackStore, remote: Remote) -> None:
+    await a_turn(store, a_lane("m"), HELLO)
+    remote.away = True
+    await a_turn(store, a_lane("n"), MORE)
+    remote.away = False
+    assert await store.history(KEY) == HELLO + MORE
+
+
+async def test_a_turn_that_begins_while_its_session_is_on_its_way_back_finds_it(
+    store: FallbackStore, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.away = True
+    await a_turn(store, a_lane("m"), HELLO)
+    remote.away = False
+    committing, may_commit, commit = asyncio.Event(), asyncio.Event(), remote.commit
+
+    async def slowly(key: Key, pin: Pin) -> Session:
+        committing.set()
+        await may_commit.wait()
+        return await commit(key, pin)
+
+    monkeypatch.setattr(remote, "commit", slowly)
+    await store.ping()  # it is back: the session is written back
+    await committing.wait()
+    begun = await store.begin(KEY, history=True)
+    may_commit.set()
+    await settled(store)
+    assert begun.session is not None
+    assert (begun.session.lane.model, begun.history) == ("m", HELLO)

@@ -160,6 +160,23 @@ async def test_a_session_that_cannot_be_read_is_pinned_anew(
     assert (await store.begin(key, history=True)).history == ()
 
 
+async def test_a_message_that_cannot_be_read_is_left_out_of_the_history(
+    store: RedisStore, redis: Redis, key: Key
+) -> None:
+    await store.commit(key, a_pin())
+    store.remember(key, an_exchange())
+    await store.ping()
+    await redis.lset(names(key)[1], 0, "{")
+    await redis.rpush(names(key)[1], b"\xff")
+    assert texts(await store.history(key)) == ["a1"]
+
+
+async def test_a_conversation_of_another_type_is_no_history(store: RedisStore, redis: Redis, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await redis.set(names(key)[1], "not a list")
+    assert await store.history(key) == ()
+
+
 @pytest.mark.parametrize("damage", [break_type, break_format, break_count], ids=lambda damage: damage.__name__)
 async def test_what_begin_cannot_read_it_does_not_touch(store: RedisStore, redis: Redis, key: Key, damage: Any) -> None:
     await store.commit(key, a_pin())

@@ -132,6 +132,9 @@ class SessionStore(Protocol):
     async def get(self, key: Key) -> Session | None:
         """The session as it stands, neither counted nor prolonged."""
 
+    async def history(self, key: Key) -> tuple[Message, ...]:
+        """The session's conversation as it stands, oldest first; not prolonged."""
+
     async def end(self, key: Key) -> bool:
         """Forget the session and its conversation; False if there was none."""
 

@@ -41,6 +41,7 @@ class FallbackStore:
         self._local = local
         self._failed_at = 0.0  # of the monotonic clock
         self._changed: dict[Key, None] = {}  # here alone, the earliest first
+        self._underway: set[Key] = set()  # on their way back
         self._writing: asyncio.Task[None] | None = None
         remote.on_trouble = self._failed
 
@@ -63,7 +64,8 @@ class FallbackStore:
 
     def begin(self, key: Key, *, history: bool) -> Coroutine[Any, Any, Begun]:
         try:
-            return self._begun(key, self._remote.begin(key, history=history), history)
+            ours = key in self._underway  # Redis may answer before it has it
+            return self._begun(key, self._remote.begin(key, history=history), history, ours)
         except StoreUnavailable as exc:
             return self._begun_here(key, history, exc)
 
@@ -91,6 +93,13 @@ class FallbackStore:
         except StoreUnavailable:
             return await self._local.get(key)
 
+    async def history(self, key: Key) -> tuple[Message, ...]:
+        try:
+            found = await self._answered(self._remote.history(key))
+        except StoreUnavailable:
+            return await self._local.history(key)
+        return found + self._local.look(key).history if key in self._changed else found
+
     async def end(self, key: Key) -> bool:
         here = await self._local.end(key)
         try:
@@ -117,13 +126,13 @@ class FallbackStore:
 
     # beginning a turn
 
-    async def _begun(self, key: Key, beginning: Awaitable[Begun], history: bool) -> Begun:
+    async def _begun(self, key: Key, beginning: Awaitable[Begun], history: bool, ours: bool) -> Begun:
         try:
             begun = await beginning
         except StoreUnavailable as exc:
             return await self._begun_here(key, history, exc)
         self._worked()
-        if key in self._changed:
+        if key in self._changed or (ours and begun.session is None):
             begun = await self._gone_on(key, begun, history)
         if begun.session is not None:
             self._local.keep(key, begun.session)
@@ -182,6 +191,7 @@ class FallbackStore:
         if key not in self._changed:  # somebody else does it
             return here.session
         del self._changed[key]
+        self._underway.add(key)
         try:
             if here.session is None:
                 await self._remote.end(key)
@@ -194,6 +204,8 @@ class FallbackStore:
             self._failed(exc)
             self._change(key)
             return here.session
+        finally:
+            self._underway.discard(key)
         self._remote.remember(key, here.history)
         self._local.forget_conversation(key)
         return session

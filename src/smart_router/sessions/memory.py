@@ -85,6 +85,10 @@ class EmbeddedStore:
         entry = self._live(key)
         return entry.session if entry else None
 
+    async def history(self, key: Key) -> tuple[Message, ...]:
+        entry = self._live(key)
+        return tuple(entry.history) if entry else ()
+
     async def end(self, key: Key) -> bool:
         if self._live(key) is None:
             return False

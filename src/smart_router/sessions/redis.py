@@ -101,6 +101,12 @@ class RedisStore:
             return None
         return _session(fields, key.owner) if fields.get(b"v") == FORMAT else None
 
+    async def history(self, key: Key) -> tuple[Message, ...]:
+        try:
+            return _messages(await self._redis.call("LRANGE", _names(key)[1], 0, -1))
+        except WrongType:
+            return ()
+
     async def end(self, key: Key) -> bool:
         return bool(await self._redis.call("DEL", *_names(key)))
 
