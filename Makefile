@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
 REAL := $(BIN)/python scripts/real_vllm/run.py --env .venv-vllm --models .demo/models --
 
-.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out k8s dashboards bench profile check fix classifier lock clean
+.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out k8s dashboards bench quality test-build profile check fix classifier lock clean
 
 setup: $(VENV)/.dev                ## everything for developing
 
@@ -43,7 +43,7 @@ serve: $(VENV)/.demo               ## the router on ROUTER_PORT, 8001
 
 test: check                        ## lint, types and all tests that need no real vLLM
 	@scripts/install_servers.sh
-	@$(BIN)/pytest -m "not real_vllm"
+	@$(BIN)/pytest -m "not real_vllm and not build"
 
 test-vllm: $(VENV)/.dev            ## what only real vLLM servers can show
 	@scripts/real_vllm/setup.sh .venv-vllm
@@ -75,7 +75,15 @@ check: $(VENV)/.dev                ## formatting, lint, types
 fix: $(VENV)/.dev                  ## mend what can be mended
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
-classifier: setup-build            ## rebuild the artifact that ships in the package (rarely: it weighs on the history)
+quality:                           ## docs/routing-quality-tables.md, beside semantic-router (3 min, 600 MB the first time); FILES='more.jsonl'
+	@test -x .bench/quality/bin/smart-router || { $(PYTHON) -m venv .bench/quality && .bench/quality/bin/pip install -q -e '.[eval]' semantic-router==1.1.1; }
+	@.bench/quality/bin/smart-router eval quality/*.jsonl $(FILES) --compare --markdown --plot docs/images/calibration.png > .bench/tables.md
+	@{ printf '# Tables of routing quality\n\nMade by `make quality` from `quality/`; see [routing-quality.md](routing-quality.md).\n'; cat .bench/tables.md; } > docs/routing-quality-tables.md
+
+test-build: setup-build            ## what only torch can show: encoders taught and exported
+	@$(BIN)/pytest tests/build -m build
+
+classifier: setup-build            ## rebuild the artifact that ships in the package (45 minutes; rarely: it weighs on the history)
 	@$(BIN)/python -m smart_router classifier build --out src/smart_router/classify/artifact
 
 lock:                              ## requirements/*.txt from pyproject.toml; needs uv

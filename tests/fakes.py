@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from smart_router.classify.base import Example, Matrix
+from smart_router.classify.base import Example, Matrix, Said
 from smart_router.decide.load import Load
 from smart_router.errors import UpstreamError
 from smart_router.registry import Defaults, Model, Registry, UseCase
@@ -75,8 +75,8 @@ def an_image(data: str = PIXEL) -> Attachment:
     return Attachment("image", data=data, media_type="image/png")
 
 
-def examples_of(texts: Mapping[str, Sequence[str]]) -> tuple[Example, ...]:
-    return tuple(Example(text, use_case, "en") for use_case, found in texts.items() for text in found)
+def examples_of(texts: Mapping[str, Sequence[str]], writer: str = "") -> tuple[Example, ...]:
+    return tuple(Example(text, use_case, "en", None, writer) for use_case, found in texts.items() for text in found)
 
 
 class Clock:
@@ -94,13 +94,14 @@ class Clock:
 
 class FakeEncoder:
     """
-    The same text gets the same vector. Records each batch; `hold()` makes it wait, `failure` makes it raise.
+    The same text after the same gets the same vector. Records each batch; `hold()` makes it wait, `failure` makes it
+    raise.
     """
 
     dimension = 8
 
     def __init__(self) -> None:
-        self.batches: list[list[str]] = []
+        self.batches: list[list[Said]] = []
         self.failure: Exception | None = None
         self.entered = threading.Event()  # somebody waits inside
         self._may_go = threading.Event()
@@ -113,14 +114,15 @@ class FakeEncoder:
     def let_go(self) -> None:
         self._may_go.set()
 
-    def encode(self, texts: Sequence[str]) -> Matrix:
-        self.batches.append(list(texts))
+    def encode(self, said: Sequence[Said]) -> Matrix:
+        self.batches.append(list(said))
         self.entered.set()
         assert self._may_go.wait(10), "nobody let the encoder go"
         if self.failure is not None:
             raise self.failure
-        rows = [np.random.default_rng(list(text.encode())).normal(size=self.dimension) for text in texts]
-        return np.array([row / np.linalg.norm(row) for row in rows], dtype=np.float32)
+        rows = [np.random.default_rng(list("\0".join(one).encode())).normal(size=self.dimension) for one in said]
+        found = np.array([row / np.linalg.norm(row) for row in rows], dtype=np.float32)
+        return found.reshape(-1, self.dimension)
 
 
 class FakeAnswer:

@@ -1,42 +1,60 @@
 """The pure decision, fed by the registry and the classifier."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pytest
 
 from smart_router.chooser import Chooser, policy_from
-from smart_router.classify.classifier import Classifier
-from smart_router.classify.train import train_head
-from smart_router.decide.switch import Standing
+from smart_router.classify.base import Query
+from smart_router.decide.switch import BACK_CHANNEL, NOTHING_SAID, SECOND_OPINION, Standing
 from smart_router.errors import BadRequest, UnknownUseCase
+from smart_router.second_opinion import SecondOpinion
 from smart_router.types import Decision
-from tests.classify.worlds import EXAMPLES, USE_CASES
+from tests.choosing import REGISTRY, USE_CASES, FakeClassifier
 from tests.fakes import a_model, a_registry, a_use_case, an_ask, an_image, settings
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
-REGISTRY = a_registry(
-    a_model("writer"),
-    a_model("seer", accepts=["text", "image"]),
-    a_model("hearer", accepts=["text", "audio"]),
-    use_cases=[
-        a_use_case("agent", "writer"),
-        a_use_case("multimodal", "seer", modalities=["text", "image"]),
-        a_use_case("stt", "hearer", modalities=["text", "audio"]),
-    ],
-)
 
+@dataclass
+class FakeOpinion:
+    """Is always of one *opinion*; None: it does not say in time. Records what it was asked."""
 
-@pytest.fixture(scope="module")
-def classifier() -> Classifier:
-    return Classifier(train_head(EXAMPLES, USE_CASES, None, "none"), None)
+    opinion: str | None = None
+    below: float = 0.5
+    asked: list[tuple[Query, tuple[str, ...]]] = field(default_factory=list)
+
+    async def on(self, query: Query, use_cases: Sequence[str]) -> str | None:
+        self.asked.append((query, tuple(use_cases)))
+        return self.opinion
 
 
 @pytest.fixture
-def choose(classifier: Classifier) -> Any:
-    async def choose_one(standing: str | None = None, *, explain: bool = False, **ask: Any) -> Decision:
-        chooser = Chooser(REGISTRY, classifier, settings())
-        return await chooser.choose(an_ask(**ask), Standing(standing, 0.9) if standing else None, explain=explain)
+def classifier() -> FakeClassifier:
+    return FakeClassifier(full=False)
+
+
+@pytest.fixture
+def choose(classifier: FakeClassifier) -> Any:
+    async def choose_one(
+        standing: str | None = None,
+        previous: str = "",
+        *,
+        explain: bool = False,
+        second: FakeOpinion | None = None,
+        mode: str = "realtime",
+        **ask: Any,
+    ) -> Decision:
+        chooser = Chooser(
+            REGISTRY,
+            classifier,
+            settings(routing_mode=mode, confidence_threshold=0.35),
+            cast("SecondOpinion | None", second),
+        )
+        stands = Standing(standing, 0.9) if standing else None
+        return await chooser.choose(an_ask(**ask), stands, previous, explain=explain)
 
     return choose_one
 
@@ -72,15 +90,190 @@ async def test_an_unknown_use_case_is_told_with_the_known_ones(choose: Any) -> N
         await choose(use_case="agnt")
 
 
-async def test_an_attachment_that_nobody_takes_is_told(classifier: Classifier) -> None:
+async def test_an_attachment_that_nobody_takes_is_told(classifier: FakeClassifier) -> None:
     blind = Chooser(a_registry(a_model("writer")), classifier, settings())
     with pytest.raises(BadRequest, match="attachments: no use case here takes image"):
         await blind.choose(an_ask(attachments=(an_image(),)), None)
 
 
-def test_standard_mode_classifies_every_turn() -> None:
-    assert policy_from(REGISTRY, settings()).bypass
+# what the classifier sees
+
+
+async def test_the_classifier_and_the_guard_see_where_the_session_stands_and_what_was_said_before(
+    choose: Any, classifier: FakeClassifier
+) -> None:
+    await choose("agent", "Write a haiku", query="please transcribe the recording")
+    seen = Query("please transcribe the recording", (), "agent", "Write a haiku")
+    assert (classifier.guarded, classifier.classified) == ([seen], [seen])
+
+
+async def test_on_a_first_turn_the_classifier_sees_no_session(choose: Any, classifier: FakeClassifier) -> None:
+    await choose(query="please transcribe the recording")
+    assert classifier.classified == [Query("please transcribe the recording")]
+
+
+async def test_a_use_case_that_is_gone_is_no_session_for_the_classifier(
+    choose: Any, classifier: FakeClassifier
+) -> None:
+    await choose("retired", "Hello", query="please transcribe the recording")
+    assert classifier.classified[0].standing is None
+
+
+async def test_the_classifier_sees_what_came_with_the_turn(choose: Any, classifier: FakeClassifier) -> None:
+    await choose(query="look", attachments=(an_image(),), explain=True)
+    assert classifier.classified == [Query("look", ("image",))]
+
+
+@pytest.mark.parametrize(("query", "note"), [("why?", BACK_CHANNEL), ("👍", NOTHING_SAID)])
+async def test_what_cannot_lead_elsewhere_is_shown_to_nobody(
+    choose: Any, classifier: FakeClassifier, query: str, note: str
+) -> None:
+    found = await choose("stt", "transcribe it", query=query)
+    assert (found.use_case, found.bypass, found.because.note) == ("stt", True, note)
+    assert (classifier.guarded, classifier.classified) == ([], [])
+
+
+async def test_a_first_turn_without_words_is_the_default_use_case(choose: Any, classifier: FakeClassifier) -> None:
+    found = await choose(query="???")
+    assert (found.use_case, found.reason, classifier.classified) == ("agent", "fallback", [])
+
+
+# standard mode
+
+
+async def test_standard_mode_classifies_every_turn(choose: Any, classifier: FakeClassifier) -> None:
+    found = await choose("agent", query="and now shorter", mode="standard")
+    assert (found.use_case, found.reason, found.bypass) == ("agent", "session", False)
+    assert found.scores
+    assert (len(classifier.classified), classifier.guarded) == (1, [])
+
+
+async def test_standard_mode_classifies_back_channels(choose: Any, classifier: FakeClassifier) -> None:
+    found = await choose("stt", query="why?", mode="standard")
+    assert (found.use_case, found.reason, found.bypass) == ("stt", "session", False)
+    assert len(classifier.classified) == 1
+
+
+# hint and text in conflict
+
+
+async def test_a_text_that_asks_for_something_else_than_its_attachment_is_told(choose: Any) -> None:
+    found = await choose(query="transcribe it", attachments=(an_image(),))
+    assert (found.use_case, found.because.conflict) == ("multimodal", "stt")
+
+
+async def test_a_hint_is_compared_as_an_attachment_is(choose: Any) -> None:
+    found = await choose("agent", query="look at this picture", modality="audio")
+    assert (found.use_case, found.because.hint, found.because.conflict) == ("stt", ("audio",), "multimodal")
+
+
+async def test_for_the_comparison_the_text_is_seen_alone(choose: Any, classifier: FakeClassifier) -> None:
+    await choose("agent", "Hello", query="transcribe it", attachments=(an_image(),))
+    assert classifier.guarded == [Query("transcribe it")]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        {"query": "what is in this picture?", "modality": "image"},
+        {"query": "perhaps this one", "modality": "image"},
+        {"query": "transcribe it"},
+        {"query": "transcribe it", "modality": "text"},
+    ],
+    ids=["it takes that", "not clear", "nothing came", "text is no medium"],
+)
+async def test_otherwise_hint_and_text_agree(choose: Any, ask: dict[str, Any]) -> None:
+    assert (await choose(**ask)).because.conflict == ""
+
+
+# a second opinion
+
+UNSURE = "perhaps one, perhaps the other"
+
+
+async def test_a_second_opinion_decides_what_the_classifier_is_not_sure_of(choose: Any) -> None:
+    second = FakeOpinion("multimodal")
+    found = await choose(query=UNSURE, second=second)
+    assert (found.use_case, found.reason, found.because.note) == ("multimodal", "classified", SECOND_OPINION)
+    assert second.asked == [(Query(UNSURE), USE_CASES)]
+
+
+async def test_a_second_opinion_may_move_a_session(choose: Any) -> None:
+    second = FakeOpinion("multimodal")
+    found = await choose("agent", "Hello", query=UNSURE, second=second)
+    assert (found.use_case, found.reason, found.context_changed) == ("multimodal", "switched", True)
+    assert second.asked[0][0] == Query(UNSURE, (), "agent", "Hello")
+
+
+async def test_without_an_opinion_in_time_the_classifiers_choice_stands(choose: Any) -> None:
+    second = FakeOpinion(None)
+    assert await choose(query=UNSURE, second=second) == await choose(query=UNSURE)
+    assert len(second.asked) == 1
+
+
+@pytest.mark.parametrize(("below", "asked"), [(0.39, 0), (0.4, 0), (0.41, 1), (1.0, 1), (0.0, 0)])
+async def test_a_second_opinion_is_asked_for_below_its_bound_only(choose: Any, below: float, asked: int) -> None:
+    second = FakeOpinion(below=below)
+    await choose(query=UNSURE, second=second)
+    assert len(second.asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("standing", "ask"),
+    [
+        (None, {"modality": "image"}),
+        (None, {"attachments": (an_image(),)}),
+        (None, {"use_case": "stt"}),
+        (None, {"model": "writer"}),
+        (None, {"query": "???"}),
+        ("agent", {"query": "why?"}),
+        ("agent", {"query": "and now shorter"}),
+    ],
+    ids=["hint", "attachment", "use case", "model", "no words", "back-channel", "bypass"],
+)
+async def test_a_second_opinion_is_not_asked_for_where_nothing_is_classified_by_words(
+    choose: Any, standing: str | None, ask: dict[str, Any]
+) -> None:
+    second = FakeOpinion("multimodal", below=1.0)
+    await choose(standing, second=second, **({"query": UNSURE} | ask))
+    assert second.asked == []
+
+
+async def test_media_that_several_use_cases_take_need_no_second_opinion(classifier: FakeClassifier) -> None:
+    two = a_registry(
+        a_model("seer", accepts=["text", "image"]),
+        use_cases=[a_use_case(name, "seer", modalities=["text", "image"]) for name in ("multimodal", "agent")],
+    )
+    second = FakeOpinion("agent", below=1.0)
+    chooser = Chooser(two, classifier, settings(), cast(SecondOpinion, second))
+    assert (await chooser.choose(an_ask(UNSURE, attachments=(an_image(),)), None)).reason == "modality"
+    assert second.asked == []
+
+
+# the policy
+
+
+def test_the_policy_is_what_the_settings_say() -> None:
+    found = policy_from(
+        REGISTRY,
+        settings(switch_margin=0.31, return_margin=0.11, guard_threshold=0.22, conflict_threshold=0.83),
+    )
+    assert (found.default_use_case, found.bypass) == ("agent", True)
+    assert (found.margin, found.return_margin, found.guard, found.conflict) == (0.31, 0.11, 0.22, 0.83)
     assert not policy_from(REGISTRY, settings(routing_mode="standard")).bypass
+
+
+def test_a_use_case_without_a_threshold_of_its_own_has_that_of_the_settings() -> None:
+    use_cases = [a_use_case("agent"), a_use_case("stt", threshold=0.7), a_use_case("tts", threshold=0.0)]
+    found = policy_from(a_registry(a_model(), use_cases=use_cases), settings(confidence_threshold=0.42))
+    assert found.thresholds == {"agent": 0.42, "stt": 0.7, "tts": 0.0}
+
+
+def test_the_lane_of_a_use_case_is_that_of_its_first_model(classifier: FakeClassifier) -> None:
+    models = a_model("first", group="gpu1"), a_model("second", group="gpu2")
+    use_cases = [a_use_case("agent", "first", "second"), a_use_case("stt", "second")]
+    chooser = Chooser(a_registry(*models, use_cases=use_cases), classifier, settings())
+    assert (chooser.lane("agent"), chooser.lane("stt")) == ("gpu1", "gpu2")
 
 
 # requests that are passed on: a model by name, a path of one purpose, media of earlier turns
@@ -103,7 +296,7 @@ PASSING = a_registry(
 
 
 @pytest.fixture
-def passing(classifier: Classifier) -> Chooser:
+def passing(classifier: FakeClassifier) -> Chooser:
     return Chooser(PASSING, classifier, settings())
 
 

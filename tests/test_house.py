@@ -21,6 +21,7 @@ PURE = {
     "itertools",
     "json",
     "math",
+    "unicodedata",
     "msgspec",
     "operator",
     "re",

@@ -105,6 +105,26 @@ def test_examples_stand_beside_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert registry.examples_path(registry.use_cases["multimodal"]) is None
 
 
+def test_a_use_case_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
+    data = a_file()
+    data["use_cases"][1]["threshold"] = 0
+    found = load(tmp_path, data).use_cases
+    assert (found["agent"].threshold, found["multimodal"].threshold) == (None, 0.0)
+
+
+def test_conversations_and_what_is_out_of_scope_stand_beside_the_file(tmp_path: Path) -> None:
+    assert (load(tmp_path, a_file()).conversations, load(tmp_path, a_file()).out_of_scope) == (None, None)
+    for name in ("talks.yaml", "none.yaml"):
+        (tmp_path / name).touch()
+    registry = load(tmp_path, a_file() | {"conversations": "talks.yaml", "out_of_scope": "none.yaml"})
+    assert (registry.conversations, registry.out_of_scope) == ("talks.yaml", "none.yaml")
+    assert registry.beside("talks.yaml").samefile(tmp_path / "talks.yaml")
+
+
+def test_words_lead_only_to_use_cases_with_examples(tmp_path: Path) -> None:
+    assert load(tmp_path, a_file()).taught == ("agent",)
+
+
 # who may answer
 
 
@@ -280,6 +300,33 @@ MISTAKES: dict[str, tuple[Mistake, str, str]] = {
         lambda f: f["use_cases"][0].update(examples="examples/agent.yaml"),
         "use_cases[0].examples: no file ",
         "leave the key out",
+    ),
+    "no conversations file": (
+        lambda f: f.update(conversations="talks.yaml"),
+        "conversations: no file ",
+        "leave the key out: the classifier learns without",
+    ),
+    "no out-of-scope file": (
+        lambda f: f.update(out_of_scope="examples/none.yaml"),
+        "out_of_scope: no file ",
+        "leave the key out",
+    ),
+    "a folder of conversations": (lambda f: f.update(conversations="."), "conversations: no file ", ""),
+    "conversations in a list": (lambda f: f.update(conversations=["a.yaml"]), "conversations: ", "string"),
+    "a threshold beyond certainty": (
+        lambda f: f["use_cases"][1].update(threshold=1.5),
+        "use_cases[1].threshold: ",
+        "less than or equal to 1",
+    ),
+    "a negative threshold": (
+        lambda f: f["use_cases"][1].update(threshold=-0.1),
+        "use_cases[1].threshold: ",
+        "greater than or equal to 0",
+    ),
+    "a threshold in words": (
+        lambda f: f["use_cases"][1].update(threshold="high"),
+        "use_cases[1].threshold: ",
+        "number",
     ),
     "a folder of examples": (lambda f: f["use_cases"][0].update(examples="."), "use_cases[0].examples: ", ""),
 }

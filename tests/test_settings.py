@@ -48,8 +48,38 @@ def test_variables_are_read_under_the_names_users_know(monkeypatch: Set) -> None
     assert found.log_level == "warning"
 
 
+def test_variables_of_deciding_are_read_under_the_names_users_know(monkeypatch: Set) -> None:
+    told = {
+        "RETURN_MARGIN": 0.1,
+        "CONFLICT_THRESHOLD": 0.8,
+        "SHADOW_SHARE": 1.0,
+        "LLM_CLASSIFIER_MODEL": "Qwen/Qwen2.5-7B-Instruct",
+        "LLM_CLASSIFIER_BELOW": 0.6,
+        "LLM_CLASSIFIER_TIMEOUT": 0.25,
+        "ENCODER_PROMPT": "query: ",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, str(value))
+    found = load_settings()
+    assert {name: getattr(found, name.lower()) for name in told} == told
+
+
+def test_unless_asked_for_there_is_no_second_opinion_and_the_encoders_own_prompt() -> None:
+    found = load_settings()
+    assert (found.llm_classifier_model, found.encoder_prompt) == ("", None)
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: Set) -> None:
-    for name in ("REDIS_URL", "API_KEY", "ROUTER_PORT", "ROUTING_MODE", "CORS_ORIGINS"):
+    names = (
+        "REDIS_URL",
+        "API_KEY",
+        "ROUTER_PORT",
+        "ROUTING_MODE",
+        "CORS_ORIGINS",
+        "LLM_CLASSIFIER_MODEL",
+        "SHADOW_SHARE",
+    )
+    for name in names:
         monkeypatch.setenv(name, "")
     assert load_settings() == Settings()
 
@@ -147,7 +177,15 @@ def test_the_registry_sees_the_addresses_in_dotenv() -> None:
         ("CONFIDENCE_THRESHOLD", "35%", "number"),
         ("CONFIDENCE_THRESHOLD", "1.5", "1"),
         ("SWITCH_MARGIN", "-0.1", "0"),
+        ("RETURN_MARGIN", "1.01", "1"),
+        ("RETURN_MARGIN", "none", "number"),
         ("GUARD_THRESHOLD", "nan", "1"),
+        ("CONFLICT_THRESHOLD", "-0.1", "0"),
+        ("SHADOW_SHARE", "1.5", "1"),
+        ("SHADOW_SHARE", "1%", "number"),
+        ("LLM_CLASSIFIER_BELOW", "1.1", "1"),
+        ("LLM_CLASSIFIER_TIMEOUT", "0", "0"),
+        ("LLM_CLASSIFIER_TIMEOUT", "500ms", "number"),
         ("CLASSIFIER_QUEUE", "0", "1"),
         ("CLASSIFIER_TIMEOUT", "-1", "0"),
         ("CONNECT_TIMEOUT", "inf", "3600"),

@@ -32,9 +32,11 @@ from smart_router.observe.tracing import Tracing, open_tracing
 from smart_router.opening import Opener
 from smart_router.pipeline import Pipeline
 from smart_router.registry import Registry, default_registry_path, load_registry
+from smart_router.second_opinion import open_second_opinion
 from smart_router.sessions import open_store
 from smart_router.sessions.base import SessionStore
 from smart_router.settings import Settings, environment, load_settings
+from smart_router.shadow import Shadow
 from smart_router.upstream.fleet import Fleet
 
 log = structlog.get_logger("app")
@@ -58,13 +60,15 @@ def create_app(settings: Settings | None = None) -> Handler:
     stats, metrics, door = Stats(), Metrics(), Door(settings)
     request_log, tracing = RequestLog(), open_tracing(environment(), DATA_PLANE)
     observers = (stats, metrics, request_log)
-    chooser, opener = Chooser(registry, classifier, settings), Opener(fleet, settings, metrics)
-    pipeline = Pipeline(settings, chooser, store, fleet, opener, metrics, observers)
+    chooser = Chooser(registry, classifier, settings, open_second_opinion(fleet, registry, settings))
+    shadow = _shadow(registry, classifier, settings, metrics, stats)
+    opener = Opener(fleet, settings, metrics)
+    pipeline = Pipeline(settings, chooser, store, fleet, opener, metrics, observers, shadow)
     desk = Desk(door, settings, observers, tracing)
     route, openai = RouteApi(pipeline, desk, registry.defaults), OpenAIApi(pipeline, desk, registry)
 
     shared_stats = SharedStats(stats, store.counts)
-    control_plane = _control_plane(classifier, store, fleet, registry, request_log, shared_stats, tracing)
+    control_plane = _control_plane(classifier, store, fleet, registry, request_log, shared_stats, shadow, tracing)
     control_plane.include_router(session_routes(store, door, settings.routing_mode))
     control_plane.include_router(ops_routes(Ops(registry, fleet, store, classifier, shared_stats, metrics), door))
     control_plane.include_router(model_routes(Catalogue(registry, fleet), door))
@@ -83,6 +87,15 @@ def _settle_the_heap() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
+def _shadow(
+    registry: Registry, classifier: Classifier, settings: Settings, metrics: Metrics, stats: Stats
+) -> Shadow | None:
+    if not settings.shadow_share:
+        return None
+    every_turn = settings.model_copy(update={"routing_mode": "standard"})
+    return Shadow(Chooser(registry, classifier, every_turn), metrics, stats, settings.shadow_share)
+
+
 def _warn_of_sleepers(registry: Registry) -> None:
     for model in registry.models.values():
         if model.lifecycle != "always":
@@ -98,6 +111,7 @@ def _control_plane(
     registry: Registry,
     request_log: RequestLog,
     shared_stats: SharedStats,
+    shadow: Shadow | None,
     tracing: Tracing | None,
 ) -> FastAPI:
     @asynccontextmanager
@@ -111,6 +125,8 @@ def _control_plane(
         try:
             yield
         finally:
+            if shadow is not None:
+                await shadow.close()
             await fleet.close()
             await shared_stats.close()
             await store.close()
@@ -130,7 +146,7 @@ def _with_cors(front: Front, settings: Settings) -> Handler:
         return front
     exposed = [
         "X-Session-ID", "X-Request-ID", "X-Route-Use-Case", "X-Route-Model", "X-Route-Reason", "X-Route-Bypass",
-        "X-Route-Confidence", "Server-Timing", "Retry-After",
+        "X-Route-Confidence", "X-Route-Because", "Server-Timing", "Retry-After",
     ]  # fmt: skip
     return CORSMiddleware(
         front, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed

@@ -6,19 +6,26 @@ from msgspec.structs import replace
 
 from smart_router.classify.base import Query
 from smart_router.classify.classifier import Classifier
-from smart_router.decide import modality, switch
-from smart_router.decide.switch import SHORT_TURN, NeedsScores, Policy, Standing
+from smart_router.decide import followup, modality, switch
+from smart_router.decide.switch import NeedsScores, Policy, Standing
 from smart_router.errors import BadRequest, UnknownUseCase
 from smart_router.registry import Model, Registry
+from smart_router.second_opinion import SecondOpinion
 from smart_router.settings import Settings
 from smart_router.types import Ask, Decision, MediaKind
 
 
 class Chooser:
-    """Has no side effects: the same ask, standing choice and classifier give the same decision."""
+    """
+    Has no side effects: the same ask, standing choice and classifier give the same decision. *second* is asked about
+    turns that the classifier is not sure of.
+    """
 
-    def __init__(self, registry: Registry, classifier: Classifier, settings: Settings) -> None:
+    def __init__(
+        self, registry: Registry, classifier: Classifier, settings: Settings, second: SecondOpinion | None = None
+    ) -> None:
         self._registry = registry
+        self._second = second
         self._use_cases = registry.use_cases
         self._classifier = classifier
         self._policy = policy_from(registry, settings)
@@ -30,9 +37,12 @@ class Chooser:
         self._candidates: dict[tuple[object, ...], tuple[Model, ...]] = {}
         self._served_by = {id: _use_cases_of(id, registry) for id in registry.models}
 
-    async def choose(self, ask: Ask, standing: Standing | None, *, explain: bool = False) -> Decision:
+    async def choose(
+        self, ask: Ask, standing: Standing | None, previous: str = "", *, explain: bool = False
+    ) -> Decision:
         """
-        The decision; with *explain* it has scores even when nothing had to be classified.
+        The decision; *previous* is what the user said in the turn before, where that is known. With *explain* it has
+        scores even when nothing had to be classified.
 
         Raises:
             UnknownUseCase, BadRequest: the ask names or attaches what nothing here serves.
@@ -41,18 +51,37 @@ class Chooser:
             return self._named(ask.model, self._known(standing))
         if ask.needs:
             return self._able(ask)
-        return await self._decide(ask, self._known(standing), explain)
-
-    async def _decide(self, ask: Ask, standing: Standing | None, explain: bool) -> Decision:
+        known = self._known(standing)
         turn = self._turn(ask)
-        query = Query(ask.query, turn.media)
+        query = Query(ask.query, turn.media, known.use_case if known else None, previous)
+        decision = await self._decide(turn, query, known)
+        if explain and not decision.scores:
+            decision = replace(decision, scores=(await self._classifier.scores(query)).probabilities)
+        return self._compared(turn, ask, decision) if turn.media else decision
+
+    async def _decide(self, turn: switch.Turn, query: Query, standing: Standing | None) -> Decision:
         decision = switch.decide(turn, standing, lambda: self._classifier.cues(query), self._policy)
-        if isinstance(decision, NeedsScores):
-            scores = await self._classifier.scores(query)
-            return switch.settle(decision, scores.probabilities, standing, self._policy, scores.full)
-        if explain:
-            return replace(decision, scores=(await self._classifier.scores(query)).probabilities)
-        return decision
+        if not isinstance(decision, NeedsScores):
+            return decision
+        scores = await self._classifier.scores(query)
+        probabilities = scores.probabilities
+        if turn.media and standing is not None:
+            alone = await self._classifier.scores(Query(query.text, query.media))
+            probabilities = switch.together(alone.probabilities, probabilities)
+        settled = switch.settle(decision, probabilities, standing, self._policy, scores.full)
+        if self._second is None or turn.media or settled.confidence >= self._second.below:
+            return settled
+        opinion = await self._second.on(query, turn.admitted)
+        return settled if opinion is None else switch.overruled(settled, opinion, standing)
+
+    def _compared(self, turn: switch.Turn, ask: Ask, decision: Decision) -> Decision:
+        """What came with the turn decides; but that its text asks for something else is worth knowing."""
+        conflict = switch.conflict(turn, self._classifier.cues(Query(ask.query)), self._policy)
+        return replace(decision, because=replace(decision.because, conflict=conflict)) if conflict else decision
+
+    def lane(self, use_case: str) -> str:
+        """The backend group in which a session's choice of *use_case* is kept, if its first model answers."""
+        return self._registry.candidates(use_case)[0].lane
 
     def candidates(self, ask: Ask, decision: Decision) -> tuple[Model, ...]:
         """
@@ -107,7 +136,7 @@ class Chooser:
         if not admitted and ask.use_case is None:
             place = "attachments" if ask.attached or ask.carried else "modality"
             raise BadRequest(f"{place}: no use case here takes {' together with '.join(media or sorted(ask.carried))}")
-        return switch.Turn(admitted, media, ask.use_case, len(ask.query.split(None, SHORT_TURN + 1)))
+        return switch.Turn(admitted, media, ask.use_case, followup.says(ask.query))
 
     def _known(self, standing: Standing | None) -> Standing | None:
         """A session may outlive its use case."""
@@ -124,9 +153,14 @@ def policy_from(registry: Registry, settings: Settings) -> Policy:
     return Policy(
         default_use_case=registry.defaults.use_case,
         bypass=settings.routing_mode == "realtime",
-        threshold=settings.confidence_threshold,
+        thresholds={
+            use_case.id: settings.confidence_threshold if use_case.threshold is None else use_case.threshold
+            for use_case in registry.use_cases.values()
+        },
         margin=settings.switch_margin,
+        return_margin=settings.return_margin,
         guard=settings.guard_threshold,
+        conflict=settings.conflict_threshold,
     )
 
 

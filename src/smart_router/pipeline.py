@@ -28,6 +28,7 @@ from smart_router.opening import Attempt, Opened, Opener, OwnWords
 from smart_router.registry import Model
 from smart_router.sessions.base import Begun, Held, Key, Pin, SessionStore
 from smart_router.settings import Settings
+from smart_router.shadow import Shadow
 from smart_router.types import Ask, Decision, Lane, Message, Session
 from smart_router.upstream.base import Forwarded
 from smart_router.upstream.fleet import Fleet
@@ -49,6 +50,7 @@ class Pipeline:
         opener: Opener,
         metrics: Metrics,
         observers: Sequence[Observer],
+        shadow: Shadow | None = None,
     ) -> None:
         self._settings = settings
         self._chooser = chooser
@@ -57,6 +59,7 @@ class Pipeline:
         self._opener = opener
         self._metrics = metrics
         self._observers = observers
+        self._shadow = shadow
         store.on_trouble = self._store_failed
 
     async def answer(self, ask: Ask) -> Reply:
@@ -98,7 +101,8 @@ class Pipeline:
     async def classify(self, ask: Ask) -> tuple[Decision, Model]:
         """The decision alone, for a query or inside a live session: nothing is stored, counted or prolonged."""
         session = await self._store.get(_key(ask))
-        decision = await self._choosing(ask, session, explain=True)
+        history = await self._store.history(_key(ask)) if session else ()
+        decision = await self._choosing(ask, session, history, explain=True)
         candidates = self._chooser.candidates(ask, decision)
         return decision, next((m for m in candidates if self._fleet.can_answer(m.id)), candidates[0])
 
@@ -120,8 +124,9 @@ class Pipeline:
         if ask.model is not None and self._fleet.is_alone(ask.model):
             return await self._serve_meanwhile(ask, beginning, timing, attempt(_NOTHING), kind)
         begun = await self._begun(ask, beginning, timing.started)
-        decision = await self._choosing(ask, begun.session)
+        decision = await self._choosing(ask, begun.session, begun.history)
         timing.decided = timing.asked = perf_counter()
+        self._watch(ask, decision, begun)
         opened, preferred = await self._open(ask, decision, begun.session, timing, attempt(begun))
         exchange = kind(ask, decision, opened.lease, opened.answer, timing, begun.session, preferred, self._observers)
         return await self._pinned(exchange)
@@ -140,7 +145,7 @@ class Pipeline:
         exchange = kind(ask, decision, opened.lease, opened.answer, timing, None, preferred, self._observers)
         try:
             exchange.before = (await self._begun(ask, beginning)).session
-            exchange.decision = await self._chooser.choose(ask, _standing(exchange.before))
+            exchange.decision = await self._chooser.choose(ask, standing_of(exchange.before))
         except BaseException:
             exchange.abandon()
             raise
@@ -192,9 +197,18 @@ class Pipeline:
         pin = Pin(model.lane, lane, before.turn if before else 0)
         exchange.after = await self._store.commit(_key(exchange.ask), pin)
 
-    def _choosing(self, ask: Ask, session: Session | None, *, explain: bool = False) -> Awaitable[Decision]:
-        choosing = self._chooser.choose(ask, _standing(session), explain=explain)
+    def _choosing(
+        self, ask: Ask, session: Session | None, history: Sequence[Message], *, explain: bool = False
+    ) -> Awaitable[Decision]:
+        choosing = self._chooser.choose(ask, standing_of(session), _previous(ask, history), explain=explain)
         return choosing if ask.trace is None else ask.trace.classifying(choosing)
+
+    def _watch(self, ask: Ask, decision: Decision, begun: Begun) -> None:
+        """What is worth knowing of a decision, beside what becomes of it."""
+        if decision.bypass and self._shadow is not None:
+            self._shadow.bypassed(ask, standing_of(begun.session), _previous(ask, begun.history))
+        if conflict := decision.because.conflict:
+            log.info("text and attachment disagree", request_id=ask.request_id, went=decision.use_case, text=conflict)
 
     def _store_failed(self, exc: StoreUnavailable) -> None:
         log.warning("the session store does not answer: sessions are kept in this process", error=str(exc))
@@ -207,5 +221,15 @@ def _key(ask: Ask) -> Key:
     return Key(ask.caller, ask.session_id)
 
 
-def _standing(session: Session | None) -> Standing | None:
-    return Standing(session.lane.use_case, session.lane.confidence) if session else None
+def _previous(ask: Ask, history: Sequence[Message]) -> str:
+    """What the user said in the turn before, as far as that is known."""
+    return ask.previous or memory.last_said(history)
+
+
+def standing_of(session: Session | None) -> Standing | None:
+    """What the switch needs to know of a session."""
+    if session is None:
+        return None
+    lane = session.lane
+    earlier = frozenset(other.use_case for other in session.lanes.values() if other is not lane)
+    return Standing(lane.use_case, lane.confidence, earlier)

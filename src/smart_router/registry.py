@@ -70,6 +70,7 @@ class UseCase(_Part):
     models: tuple[Id, ...] = Field(min_length=1)
     modalities: tuple[Modality, ...] = ("text",)
     examples: str | None = None
+    threshold: float | None = Field(None, ge=0, le=1)
 
 
 class _File(_Part):
@@ -78,6 +79,8 @@ class _File(_Part):
     models: tuple[Model, ...] = Field(min_length=1)
     groups: dict[str, Group] = {}
     use_cases: tuple[UseCase, ...] = Field(min_length=1)
+    conversations: str | None = None
+    out_of_scope: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ class Registry:
     models: Mapping[str, Model]
     groups: Mapping[str, Group]
     use_cases: Mapping[str, UseCase]
+    conversations: str | None = None
+    out_of_scope: str | None = None
 
     def candidates(self, use_case: str, attached: frozenset[MediaKind] = frozenset()) -> tuple[Model, ...]:
         """The models that may answer, in order: its own that accept what is attached, then their fallbacks."""
@@ -102,7 +107,11 @@ class Registry:
         return tuple(use_case.id for use_case in self.use_cases.values() if use_case.examples)
 
     def examples_path(self, use_case: UseCase) -> Path | None:
-        return self.source.parent / use_case.examples if use_case.examples else None
+        return self.beside(use_case.examples) if use_case.examples else None
+
+    def beside(self, name: str) -> Path:
+        """A file that the registry names."""
+        return self.source.parent / name
 
 
 def default_registry_path() -> Path:
@@ -131,6 +140,8 @@ def load_registry(path: Path, environ: Mapping[str, str]) -> Registry:
         models={model.id: model for model in file.models},
         groups=file.groups,
         use_cases={use_case.id: use_case for use_case in file.use_cases},
+        conversations=file.conversations,
+        out_of_scope=file.out_of_scope,
     )
 
 
@@ -275,3 +286,6 @@ def _missing_examples(file: _File, path: Path) -> Iterator[str]:
                 f"use_cases[{i}].examples: no file {path.parent / use_case.examples}; write one, or leave the key out: "
                 "then only an explicit `use_case` or an attachment leads there"
             )
+    for key, name in (("conversations", file.conversations), ("out_of_scope", file.out_of_scope)):
+        if name and not (path.parent / name).is_file():
+            yield f"{key}: no file {path.parent / name}; write one, or leave the key out: the classifier learns without"

@@ -59,6 +59,8 @@ class Ask(Struct, frozen=True):
     keeps: Keeps = "session"
     held_at: str | None = None  # the one replica that can answer
     path: str = "/route"  # of ours, for the log
+    previous: str = ""  # what the user said in the turn before, where the client sends that along
+    debug: bool = False  # the client wants to see why
     trace: "Trace | None" = None  # where tracing is on
 
     @property
@@ -73,6 +75,7 @@ class Because(Struct, frozen=True):
     hint: tuple[MediaKind, ...] = ()
     cues: dict[str, float] = {}  # use case -> probability by the lexical guard
     session: str | None = None  # the session's standing use case
+    conflict: str = ""  # the use case that the text asks for, although it does not take what came with it
     note: str = ""
 
 

@@ -86,6 +86,30 @@ def test_the_last_turn_is_what_the_user_said_last(body: dict[str, Any], found: s
 
 
 @pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ({"messages": [user("Hi")]}, ""),
+        ({"messages": [user("Hi"), said("assistant", "Hello"), user("Why?")]}, "Hi"),
+        ({"messages": [user("a"), user("b"), user("c")]}, "b"),
+        ({"messages": [user([text("a"), PICTURE, text("b")]), said("assistant", "A cat"), user("Why?")]}, "a\nb"),
+        ({"messages": [user([PICTURE]), said("assistant", "A cat"), user("Why?")]}, ""),
+        ({"messages": [said("system", "Be brief"), said("assistant", "Hello"), user("Hi")]}, ""),
+        ({"messages": [user("Look"), TOOL_USE, user([tool_result("42")])]}, ""),
+        ({"messages": [user("Look"), TOOL_USE, user([tool_result("42")]), said("assistant", "42"), user("Why?")]},
+         "Look"),
+        ({"messages": [user("Look"), TOOL_USE, user([tool_result("42"), text("And now?")])]}, "Look"),
+        ({"input": [user("Hi"), said("assistant", "Hello"), user([text("Why?", "input_text")])]}, "Hi"),
+        ({"input": "Hi"}, ""),
+        ({"prompt": "Once upon a time"}, ""),
+        ({"messages": []}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_the_turn_before_is_what_the_user_had_said(body: dict[str, Any], found: str) -> None:
+    assert turn(**body).previous == found
+
+
+@pytest.mark.parametrize(
     ("body", "media", "carried"),
     [
         ({"messages": [user([text("Look"), PICTURE])]}, {"image"}, set()),

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from smart_router.api.wire import RouteRequest, ask_from, checked_session_id, decode_request
+from smart_router.api.wire import RouteRequest, ask_from, checked_session_id, decode_request, explanation
 from smart_router.errors import BadRequest
 from smart_router.registry import Defaults
-from smart_router.types import Ask, Attachment
-from tests.fakes import PIXEL, settings
+from smart_router.types import Ask, Attachment, Because
+from tests.fakes import PIXEL, a_decision, settings
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -24,6 +24,7 @@ def asked(*, limits: dict[str, Any] | None = None, **fields: Any) -> Ask:
         request_id="r1",
         caller="ann",
         session_id="s1",
+        debug=False,
         settings=settings(**limits or {}),
         defaults=Defaults(max_tokens=11, temperature=0.5),
     )
@@ -134,3 +135,34 @@ def test_a_plain_session_id_is_taken(session_id: str) -> None:
 def test_an_odd_session_id_is_refused(session_id: str) -> None:
     with pytest.raises(BadRequest, match="session_id: must be 1 to 128"):
         checked_session_id(session_id)
+
+
+# why
+
+
+def test_an_explanation_is_what_the_decision_rested_on() -> None:
+    because = Because(("image", "audio"), {"agent": 0.123456, "stt": 0.0}, "multimodal", "stt", "a note")
+    found = explanation(a_decision(scores={"agent": 1 / 3, "stt": 2 / 3}, because=because))
+    assert json.loads(found) == {
+        "scores": {"agent": 0.3333, "stt": 0.6667},
+        "because": {
+            "hint": ["image", "audio"],
+            "guard_cues": {"agent": 0.1235, "stt": 0.0},
+            "session_prior": "multimodal",
+            "conflict": "stt",
+            "note": "a note",
+        },
+    }
+
+
+def test_of_a_decision_that_rests_on_nothing_an_explanation_says_so() -> None:
+    assert json.loads(explanation(a_decision())) == {
+        "scores": {},
+        "because": {"hint": [], "guard_cues": {}, "session_prior": None, "conflict": None, "note": ""},
+    }
+
+
+def test_an_explanation_can_be_a_header() -> None:
+    found = explanation(a_decision(because=Because(note="a word that answers, thanks or asks on")))
+    assert found.isascii()
+    assert not set(found) & set(b"\r\n\0")

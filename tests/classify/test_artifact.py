@@ -9,47 +9,22 @@ import pytest
 from smart_router.classify.artifact import (
     SHIPPED,
     VERSION,
-    Manifest,
-    file_sha256,
     find_artifact,
     find_head,
     folder_for,
     open_artifact,
     trained_head_path,
-    write_manifest,
 )
+from smart_router.classify.base import Said
 from smart_router.classify.head import save_head
-from smart_router.classify.train import train_head
 from smart_router.errors import ArtifactUnusable
 
-from .worlds import EXAMPLES, USE_CASES
+from .worlds import a_head, an_artifact
 
 MOST_BYTES = 25_000_000
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
-
-
-def an_artifact(folder: Path, encoder: str = "org/tiny", version: int = VERSION) -> Path:
-    """A folder whose manifest is right; its encoder could not run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "encoder.onnx").write_bytes(b"weights")
-    (folder / "tokenizer.json").write_text("{}")
-    manifest = Manifest(
-        version=version,
-        encoder=encoder,
-        weights_sha256="w",
-        onnx_sha256=file_sha256(folder / "encoder.onnx"),
-        tokenizer_sha256=file_sha256(folder / "tokenizer.json"),
-        dimension=8,
-        max_tokens=64,
-        quantisation="uint8",
-        agreement=0.99,
-        mean_cosine=0.99,
-        made_with={"torch": "2"},
-    )
-    write_manifest(folder, manifest)
-    return folder
 
 
 def refusal(folder: Path) -> str:
@@ -65,6 +40,16 @@ def test_an_artifact_opens_with_its_manifest(tmp_path: Path) -> None:
         "org/tiny",
         {"torch": "2"},
     )
+
+
+def test_a_manifest_keeps_how_the_encoder_was_taught_and_by_whom_not(tmp_path: Path) -> None:
+    manifest = open_artifact(an_artifact(tmp_path, prompt="query: ", taught=(1.0, 3.0), apart=("w9",))).manifest
+    assert (manifest.prompt, manifest.taught, manifest.apart) == ("query: ", (1.0, 3.0), ("w9",))
+
+
+def test_an_encoder_that_came_as_it_is_says_so(tmp_path: Path) -> None:
+    manifest = open_artifact(an_artifact(tmp_path)).manifest
+    assert (manifest.prompt, manifest.taught, manifest.apart) == ("", (), ())
 
 
 @pytest.mark.parametrize("name", ["encoder.onnx", "tokenizer.json"])
@@ -149,14 +134,14 @@ def test_the_default_folder_is_the_users_cache(bare_environment: Path) -> None:
 
 
 def test_a_head_is_found_only_for_exactly_its_inputs(tmp_path: Path) -> None:
-    head = train_head(EXAMPLES, USE_CASES, None, "none")
+    head = a_head()
     save_head(head, trained_head_path(head.inputs_sha256, tmp_path))
     assert find_head(head.inputs_sha256, None, tmp_path) is not None
     assert find_head("0" * 64, None, tmp_path) is None
 
 
 def test_a_head_under_the_wrong_name_is_not_believed(tmp_path: Path) -> None:
-    head = train_head(EXAMPLES, USE_CASES, None, "none")
+    head = a_head()
     save_head(head, trained_head_path("0" * 64, tmp_path))
     assert find_head("0" * 64, None, tmp_path) is None
 
@@ -188,11 +173,12 @@ def test_the_shipped_encoder_makes_unit_vectors_that_know_meaning() -> None:
     artifact = open_artifact(SHIPPED)
     encoder = artifact.encoder()
     assert encoder.dimension == artifact.manifest.dimension
-    typed, written, painted = encoder.encode(["type out this recording", "transcribe this audio", "a picture of a cat"])
+    texts = "type out this recording", "transcribe this audio", "a picture of a cat"
+    typed, written, painted = encoder.encode([Said(text) for text in texts])
     assert typed @ typed == pytest.approx(1, abs=1e-3)
     assert typed @ written > typed @ painted
     assert encoder.encode([]).shape == (0, encoder.dimension)
-    assert encoder.encode(["", "word " * 5000]).shape == (2, encoder.dimension)
+    assert encoder.encode([Said(""), Said("word " * 5000)]).shape == (2, encoder.dimension)
 
 
 def test_a_copy_of_the_shipped_artifact_with_one_bit_changed_is_refused(tmp_path: Path) -> None:

@@ -5,23 +5,25 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
-from smart_router.classify.base import Query
+from smart_router.classify.base import Query, Said
 from smart_router.classify.classifier import BATCH, Classifier
-from smart_router.classify.head import Head
-from smart_router.classify.train import train_head
+from smart_router.classify.head import Head, Linear, Pair
+from smart_router.classify.lexical import DIMENSIONS
 from tests.fakes import FakeEncoder
 
-from .worlds import EXAMPLES, USE_CASES, embeddings_of
+from .worlds import USE_CASES, a_head
 
 QUERY = Query("please transcribe the recording")
+LATER = Query("make it shorter", (), "agent", "write a poem")
 Open = Callable[..., Classifier]
 
 
 @pytest.fixture(scope="module")
 def head() -> Head:
-    return train_head(EXAMPLES, USE_CASES, embeddings_of(FakeEncoder()), "encoder")
+    return a_head(encoder=FakeEncoder())
 
 
 @pytest.fixture
@@ -58,8 +60,13 @@ async def held(classifier: Classifier, encoder: FakeEncoder) -> "asyncio.Task[An
     return task
 
 
-async def test_scores_are_full_and_sum_to_one(started: Open) -> None:
-    found = await started().scores(QUERY)
+def texts_of(encoder: FakeEncoder) -> list[list[str]]:
+    return [[one.text for one in batch] for batch in encoder.batches]
+
+
+@pytest.mark.parametrize("query", [QUERY, LATER])
+async def test_scores_are_full_and_sum_to_one(started: Open, query: Query) -> None:
+    found = await started().scores(query)
     assert found.full
     assert tuple(found.probabilities) == USE_CASES
     assert sum(found.probabilities.values()) == pytest.approx(1, abs=1e-5)
@@ -85,7 +92,7 @@ async def test_what_waits_is_encoded_together_but_never_too_much_at_once(started
     await asyncio.sleep(0)
     encoder.let_go()
     found = await asyncio.gather(first, *waiting)
-    assert encoder.batches == [["first"], texts[:BATCH], texts[BATCH:]]
+    assert texts_of(encoder) == [["first"], texts[:BATCH], texts[BATCH:]]
     assert all(scores.full for scores in found)
 
 
@@ -146,7 +153,7 @@ async def test_whom_nobody_waits_for_is_not_encoded(started: Open, encoder: Fake
         await classifier.scores(Query(f"given up {i}"))
     encoder.let_go()
     classifier.close()
-    assert encoder.batches == [["first"]]
+    assert texts_of(encoder) == [["first"]]
 
 
 async def test_a_caller_who_leaves_does_not_harm_the_others(started: Open, encoder: FakeEncoder) -> None:
@@ -159,7 +166,7 @@ async def test_a_caller_who_leaves_does_not_harm_the_others(started: Open, encod
     await asyncio.wait((leaving, first))  # a cancellation takes effect when the loop runs
     encoder.let_go()
     assert (await staying).full
-    assert encoder.batches == [["first"], ["staying"]]
+    assert texts_of(encoder) == [["first"], ["staying"]]
 
 
 async def test_the_event_loop_goes_on_while_the_encoder_works(started: Open, encoder: FakeEncoder) -> None:
@@ -197,10 +204,88 @@ async def test_without_an_encoder_it_is_lexical(head: Head) -> None:
 
 
 def test_a_head_without_an_encoders_part_is_lexical(encoder: FakeEncoder) -> None:
-    assert Classifier(train_head(EXAMPLES, USE_CASES, None, "none"), encoder).kind == "lexical"
+    assert Classifier(a_head(), encoder).kind == "lexical"
+
+
+async def test_a_head_with_an_encoders_part_for_some_turns_only_is_lexical(encoder: FakeEncoder) -> None:
+    some = Head(("a", "b", "c", "d"), "hash", Pair(always(0), always(1)), Pair(always(0), None), NONE_KNOWN, {})
+    classifier = Classifier(some, encoder)
+    assert classifier.kind == "lexical"
+    assert [(await classifier.scores(query)).full for query in (QUERY, LATER)] == [False, False]
 
 
 def test_cues_need_no_encoder_and_no_start(head: Head, encoder: FakeEncoder) -> None:
     cues = Classifier(head, encoder).cues(QUERY)
     assert max(cues, key=lambda name: cues[name]) == "stt"
     assert encoder.batches == []
+
+
+# first and later turns
+
+
+NONE_KNOWN = np.array([], np.uint32)
+
+
+def always(place: int) -> Linear:
+    """Sure of the use case at *place*."""
+    bias = np.zeros(4, np.float32)
+    bias[place] = 50
+    nothing = np.zeros((DIMENSIONS, 4), np.float32)
+    return Linear(sparse=nothing, attached=np.zeros((3, 4), np.float32), bias=bias, temperature=1.0)
+
+
+@pytest.fixture
+def of_four(encoder: FakeEncoder) -> Iterator[Classifier]:
+    """Each of its heads is sure of a use case that is named after the head."""
+    names = ("first lexical", "first hybrid", "later lexical", "later hybrid")
+    one, two, three, four = map(always, range(4))
+    classifier = Classifier(Head(names, "hash", Pair(one, two), Pair(three, four), NONE_KNOWN, {}), encoder)
+    classifier.start()
+    yield classifier
+    classifier.close()
+
+
+def chosen(scores: dict[str, float]) -> str:
+    return max(scores, key=lambda name: scores[name])
+
+
+@pytest.mark.parametrize(("query", "turn"), [(QUERY, "first"), (LATER, "later")])
+async def test_each_turn_is_scored_by_its_own_heads(of_four: Classifier, query: Query, turn: str) -> None:
+    assert chosen(of_four.cues(query)) == f"{turn} lexical"
+    assert chosen((await of_four.scores(query)).probabilities) == f"{turn} hybrid"
+
+
+@pytest.mark.parametrize(("query", "turn"), [(QUERY, "first"), (LATER, "later")])
+async def test_each_turn_falls_back_to_its_own_head(
+    of_four: Classifier, encoder: FakeEncoder, query: Query, turn: str
+) -> None:
+    encoder.failure = RuntimeError("onnxruntime is unhappy")
+    assert chosen((await of_four.scores(query)).probabilities) == f"{turn} lexical"
+
+
+async def test_a_turn_after_an_unknown_one_is_a_later_turn_too(of_four: Classifier) -> None:
+    found = await of_four.scores(Query("make it shorter", (), "agent"))
+    assert chosen(found.probabilities) == "later hybrid"
+
+
+async def test_the_encoder_reads_a_later_turn_behind_what_it_comes_after(started: Open, encoder: FakeEncoder) -> None:
+    classifier = started()
+    for query in (QUERY, LATER, Query("and now", (), "stt")):
+        await classifier.scores(query)
+    assert encoder.batches == [
+        [Said(QUERY.text)],
+        [Said(LATER.text, "agent: write a poem")],
+        [Said("and now", "stt: ")],
+    ]
+
+
+async def test_first_and_later_turns_share_a_batch(started: Open, encoder: FakeEncoder) -> None:
+    classifier = started()
+    alone = [await classifier.scores(query) for query in (QUERY, LATER)]
+    first = await held(classifier, encoder)
+    waiting = [asyncio.create_task(classifier.scores(query)) for query in (QUERY, LATER)]
+    await asyncio.sleep(0)
+    encoder.let_go()
+    assert await asyncio.gather(*waiting) == alone
+    assert encoder.batches[-1] == [QUERY.said, LATER.said]
+    await first

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smart_router.classify.base import Matrix
+from smart_router.classify.base import Matrix, Said
 from smart_router.classify.embeddings import encode_known
 
 
@@ -18,9 +18,9 @@ class Counting:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def encode(self, texts: Sequence[str]) -> Matrix:
-        self.asked += texts
-        return np.array([[len(text), 1] for text in texts], dtype=np.float32)
+    def encode(self, said: Sequence[Said]) -> Matrix:
+        self.asked += [one.text for one in said]
+        return np.array([[len(one.text) + 100 * len(one.after), 1] for one in said], dtype=np.float32)
 
 
 @pytest.fixture
@@ -34,13 +34,22 @@ def kept(tmp_path: Path) -> Path:
 
 
 def encoded(encoder: Counting, texts: Sequence[str], path: Path) -> list[float]:
-    return [float(row[0]) for row in encode_known(encoder, texts, path, lambda done, of: None)]
+    said = [Said(text) for text in texts]
+    return [float(row[0]) for row in encode_known(encoder, said, path, lambda done, of: None)]
 
 
 def test_only_changed_texts_are_encoded_again(encoder: Counting, kept: Path) -> None:
     assert encoded(encoder, ["a", "bb"], kept) == [1, 2]
     assert encoded(encoder, ["ccc", "a"], kept) == [3, 1]
     assert encoder.asked == ["a", "bb", "ccc"]
+
+
+def test_a_text_after_another_is_another_one(encoder: Counting, kept: Path) -> None:
+    said = [Said("a"), Said("a", "b"), Said("a", "bb")]
+    for _ in range(2):
+        rows = encode_known(encoder, said, kept, lambda done, of: None)
+        assert rows[:, 0].tolist() == [1, 101, 201]
+    assert encoder.asked == ["a", "a", "a"]
 
 
 def test_what_is_no_example_any_more_is_dropped(encoder: Counting, kept: Path) -> None:
@@ -67,6 +76,6 @@ def test_embeddings_of_another_size_are_not_taken(encoder: Counting, kept: Path)
 
 def test_progress_is_told(encoder: Counting, kept: Path) -> None:
     told: list[tuple[int, int]] = []
-    texts = [str(i) for i in range(1500)]
-    encode_known(encoder, texts, kept, lambda done, of: told.append((done, of)))
+    said = [Said(str(i)) for i in range(1500)]
+    encode_known(encoder, said, kept, lambda done, of: told.append((done, of)))
     assert told == [(1024, 1500), (1500, 1500)]

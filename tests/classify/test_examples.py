@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from smart_router.classify.base import Example
-from smart_router.classify.examples import inputs_sha256, load_examples
+from smart_router.classify.examples import load_examples, load_out_of_scope
 from smart_router.errors import ConfigurationError
 from smart_router.registry import Registry, load_registry
 
-from .worlds import EXAMPLES, TEXTS, USE_CASES, a_world
+from .worlds import EXAMPLES, TEXTS, a_world
 
 SHIPPED = Path(__file__).parents[2] / "config" / "model_registry.yaml"
 INDIAN = ("hi", "hi-Latn", "ta", "te", "bn", "mr", "gu", "kn", "ml", "pa")
@@ -43,6 +43,20 @@ def test_an_example_says_its_language_and_what_is_attached(tmp_path: Path) -> No
     )
 
 
+def test_a_list_may_stand_below_its_writer(tmp_path: Path) -> None:
+    registry = with_agents(tmp_path, "en: {w1: [one, {attached: audio, text: two}], w2: [three]}\nhi: [four]\n")
+    assert load_examples(registry)[:4] == (
+        Example("one", "agent", "en", None, "w1"),
+        Example("two", "agent", "en", "audio", "w1"),
+        Example("three", "agent", "en", None, "w2"),
+        Example("four", "agent", "hi", None, ""),
+    )
+
+
+def test_a_writer_who_is_a_number_is_a_name_all_the_same(tmp_path: Path) -> None:
+    assert load_examples(with_agents(tmp_path, "en: {7: [one]}"))[0].writer == "7"
+
+
 def test_a_use_case_without_examples_gives_none(tmp_path: Path) -> None:
     a_world(tmp_path)
     path = tmp_path / "registry.yaml"
@@ -58,7 +72,11 @@ def test_a_use_case_without_examples_gives_none(tmp_path: Path) -> None:
         ("hello", "must be a mapping from language"),
         ("en: hello", "en: must be a list"),
         ("en:", "en: must be a list"),
-        ("en: {a: b}", "en: must be a list"),
+        ("en: {w1: b}", "en.w1: must be a list, or a list per writer"),
+        ("en: {w1: [good], w2: }", "en.w2: must be a list, or a list per writer"),
+        ("en: {w1: {w2: [good]}}", "en.w1: must be a list, or a list per writer"),
+        ("en: {w1: [good], w2: [good, 5]}", "en.w2[1]: must be a text"),
+        ("en: {w1: [{attached: pdf, text: a}]}", "en.w1[0].attached: must be one of image, audio, video"),
         ("en: [good, 5]", "en[1]: must be a text"),
         ("en: [good, '']", "en[1]: must be a text"),
         ("en: [good, '  ']", "en[1]: must be a text"),
@@ -92,29 +110,23 @@ def test_a_file_that_is_not_utf8_is_told(tmp_path: Path) -> None:
         load_examples(registry)
 
 
-def test_the_identity_of_a_head_is_all_that_it_is_made_from() -> None:
-    def identity(
-        examples: tuple[Example, ...] = EXAMPLES,
-        use_cases: tuple[str, ...] = USE_CASES,
-        encoder: str = "encoder",
-        recipe: tuple[float, ...] = (1, 5.0),
-    ) -> str:
-        return inputs_sha256(examples, use_cases, encoder, recipe)
+# out of scope
 
-    first = EXAMPLES[0]
-    others = [
-        identity(examples=EXAMPLES[1:]),
-        identity(examples=EXAMPLES[::-1]),
-        identity(examples=(Example(first.text + "!", first.use_case, "en"), *EXAMPLES[1:])),
-        identity(examples=(Example(first.text, "stt", "en"), *EXAMPLES[1:])),
-        identity(examples=(Example(first.text, first.use_case, "hi"), *EXAMPLES[1:])),
-        identity(examples=(Example(first.text, first.use_case, "en", "image"), *EXAMPLES[1:])),
-        identity(use_cases=USE_CASES[::-1]),
-        identity(encoder="another"),
-        identity(recipe=(1, 5.1)),
-    ]
-    assert identity() == identity()
-    assert len({identity(), *others}) == 10
+
+def test_what_is_out_of_scope_has_the_same_form_and_belongs_nowhere(tmp_path: Path) -> None:
+    registry = a_world(tmp_path, out_of_scope="en: [thanks]\nhi: {w1: [{attached: image, text: धन्यवाद}]}\n")
+    assert load_out_of_scope(registry) == (Example("thanks", "", "en"), Example("धन्यवाद", "", "hi", "image", "w1"))
+    assert load_examples(registry) == EXAMPLES
+
+
+def test_a_mistake_in_what_is_out_of_scope_is_told_with_its_file(tmp_path: Path) -> None:
+    registry = a_world(tmp_path, out_of_scope="en: [5]")
+    with pytest.raises(ConfigurationError, match=r"out_of_scope\.yaml: en\[0\]: must be a text"):
+        load_out_of_scope(registry)
+
+
+def test_a_registry_need_not_have_any(tmp_path: Path) -> None:
+    assert load_out_of_scope(a_world(tmp_path)) == ()
 
 
 # what ships

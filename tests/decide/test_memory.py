@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smart_router.decide.memory import TEXT_SHARE, recalled, size, trimmed
+from smart_router.decide.memory import TEXT_SHARE, last_said, recalled, size, trimmed
 from smart_router.types import Attachment, Message
 from tests.fakes import an_image
 
@@ -89,6 +89,25 @@ def test_an_attachment_that_the_model_does_not_take_becomes_a_note() -> None:
 def test_an_attachment_that_the_model_takes_is_sent_again() -> None:
     talk = [said("what is this?", an_image()), answered("a cat")]
     assert recalled(talk, 10, ROOM, ["text", "image"]) == tuple(talk)
+
+
+# what the user said last
+
+
+def test_what_was_said_last_is_the_users_and_not_the_answer() -> None:
+    assert last_said(a_talk(3)) == "q2"
+
+
+def test_what_was_said_last_may_have_no_answer_yet() -> None:
+    assert last_said([*a_talk(3), said("and?")]) == "and?"
+
+
+def test_of_several_messages_the_last_counts_even_if_it_has_no_words() -> None:
+    assert last_said([said("look"), said("", an_image()), answered("a cat")]) == ""
+
+
+def test_nothing_was_said_before_the_first_turn_nor_by_the_model_alone() -> None:
+    assert (last_said(()), last_said([answered("hello")])) == ("", "")
 
 
 MESSAGES = st.builds(Message, st.sampled_from(["user", "assistant"]), st.text(max_size=50))

@@ -107,6 +107,7 @@ def a_registry(
         model |= (changed or {}).get(model["id"], {})
     for use_case in registry["use_cases"]:
         use_case["examples"] = str(SHIPPED_REGISTRY.parent / use_case["examples"])
+    registry |= {key: str(SHIPPED_REGISTRY.parent / registry[key]) for key in ("conversations", "out_of_scope")}
     path = folder / "model_registry.yaml"
     path.write_text(yaml.safe_dump(registry, allow_unicode=True))
     return path

@@ -77,7 +77,7 @@ def test_a_session_begun_at_route_goes_on_here(router: Router, models: Models) -
 def test_an_explicit_choice_becomes_the_sessions(router: Router) -> None:
     session = a_session()
     router.chatted("Hello there", session=session, model="avatar")
-    assert bypassed(router.chat("Yes, exactly like that", session=session)) == ("avatar", "session", "true")
+    assert bypassed(router.chat("Yes please", session=session)) == ("avatar", "session", "true")
 
 
 def test_an_ended_session_is_classified_anew(router: Router) -> None:

@@ -249,7 +249,7 @@ def test_an_explicit_choice_becomes_the_sessions(router: Router) -> None:
     session = a_session()
     first = router.answer("Hello there", session_id=session, use_case="avatar")
     assert (first["use_case"], first["reason"], first["bypass_used"]) == ("avatar", "explicit", False)
-    second = router.answer("Yes, exactly like that", session_id=session)
+    second = router.answer("Yes please", session_id=session)
     assert (second["use_case"], second["reason"], second["bypass_used"]) == ("avatar", "session", True)
 
 

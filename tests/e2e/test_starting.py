@@ -146,6 +146,7 @@ def a_wrong_registry(place: tuple[str | int, ...], value: object) -> dict[str, A
     registry: dict[str, Any] = yaml.safe_load(SHIPPED_REGISTRY.read_text())
     for use_case in registry["use_cases"]:
         use_case["examples"] = str(SHIPPED_REGISTRY.parent / use_case["examples"])
+    registry |= {key: str(SHIPPED_REGISTRY.parent / registry[key]) for key in ("conversations", "out_of_scope")}
     part: Any = registry
     for step in place[:-1]:
         part = part[step]

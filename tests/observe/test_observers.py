@@ -109,6 +109,21 @@ def test_every_path_counts_alike_in_stats() -> None:
     assert told["models"]["m"]["requests"] == 3
 
 
+def test_turns_that_were_checked_afterwards_are_counted_apart() -> None:
+    stats = Stats()
+    stats(A_BYPASS)
+    for disagreed in (False, True, False):
+        stats.checked(disagreed)
+    told = report(stats.counts())
+    assert (told["shadow_checks"], told["shadow_disagreements"]) == (3, 1)
+    assert (told["total_requests"], told["bypass_requests"], told["failed_requests"]) == (1, 1, 0)
+
+
+def test_of_nothing_nothing_was_checked() -> None:
+    told = report(Stats().counts())
+    assert (told["shadow_checks"], told["shadow_disagreements"]) == (0, 0)
+
+
 def test_a_failure_in_mid_answer_is_counted_by_its_code() -> None:
     metrics = Metrics()
     metrics(a_finished(outcome="timeout", failure="upstream_timeout"))

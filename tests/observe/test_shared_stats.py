@@ -66,6 +66,14 @@ async def test_the_report_holds_what_others_have_counted() -> None:
     assert (await SharedStats(counted(4), shared).report())["total_requests"] == 7
 
 
+async def test_turns_that_others_have_checked_count_too() -> None:
+    shared, stats = FakeCounts(), Stats()
+    shared.sums |= {"shadow_checked": 10, "shadow_disagreed": 2}
+    stats.checked(disagreed=True)
+    report = await SharedStats(stats, shared).report()
+    assert (report["shadow_checks"], report["shadow_disagreements"]) == (11, 3)
+
+
 async def test_what_was_added_is_not_added_again() -> None:
     shared = FakeCounts()
     stats = counted(2)

@@ -159,3 +159,15 @@ async def test_tokens_become_their_text_again(urls: Urls, http: aiohttp.ClientSe
     assert told["token_strs"] == ["Hello", ",", " world", "!"]
     back = await ask(http, f"{urls['text']}/detokenize", {"tokens": told["tokens"]})
     assert back == {"prompt": "Hello, world!"}
+
+
+async def test_an_answer_is_one_of_the_choices_and_always_the_same(urls: Urls, http: aiohttp.ClientSession) -> None:
+    asked = saying("let me hear that", structured_outputs={"choice": ["agent", "tts"]})
+    found = {await said(http, urls["text"], asked) for _ in range(5)}
+    assert len(found) == 1
+    assert found < {"agent", "tts"}
+
+
+async def test_a_choice_that_is_named_is_chosen(urls: Urls, http: aiohttp.ClientSession) -> None:
+    asked = saying("is this one for TTS?", structured_outputs={"choice": ["agent", "tts"]})
+    assert await said(http, urls["text"], asked) == "tts"

@@ -39,6 +39,7 @@ class Turn(Struct, frozen=True):
     """*media*: of the last message of the user; *carried*: of all earlier ones."""
 
     text: str = ""
+    previous: str = ""  # what the user said in the turn before
     media: frozenset[MediaKind] = NOTHING
     carried: frozenset[MediaKind] = NOTHING
     opening: tuple[str, ...] = ()  # what the conversation began with; empty if that tells nothing
@@ -67,6 +68,7 @@ def last_turn(head: Head) -> Turn:
     last = users[-1]
     return Turn(
         text=_text(messages[last]),
+        previous=_text(messages[users[-2]]) if len(users) > 1 else "",
         media=_media(messages[last:]),
         carried=_media(messages[:last]),
         opening=_opening(messages, users[0], head),

@@ -144,6 +144,8 @@ class OpenAIApi:
             keeps=api.keeps,
             held_at=held.replica if held else None,
             path=api.path,
+            previous=turn.previous,
+            debug=visit.debug,
             trace=visit.trace,
         )
         return ask, Onward(api.path, self._headers(visit), body, head)
@@ -188,6 +190,7 @@ class OpenAIApi:
             usual=api.usual,
             keeps=api.keeps,
             path=api.path,
+            debug=visit.debug,
             trace=visit.trace,
         )
         return ask, OnwardUpload(api.path, self._headers(visit), upload)
@@ -208,7 +211,7 @@ class OpenAIApi:
             raise UnknownPath(f"no response {id} is known; it may have expired")
         ask = Ask(
             visit.request_id, caller, "", held.session_id, model=held.model, keeps="nothing", held_at=held.replica,
-            path="/v1/responses/{id}", trace=visit.trace,
+            path="/v1/responses/{id}", debug=visit.debug, trace=visit.trace,
         )  # fmt: skip
         query = b"?" + scope["query_string"] if scope["query_string"] and not cancel else b""
         return ask, Stored(method, found[0], query, self._headers(visit))

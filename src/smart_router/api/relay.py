@@ -114,7 +114,9 @@ def _decided(reply: Reply) -> dict[str, Any]:
 def decided_headers(exchange: Reply | Passage) -> Headers:
     decision, timing = exchange.decision, exchange.timing
     waited = (timing.ended or perf_counter()) - timing.asked
+    why = [(b"x-route-because", wire.explanation(decision))] if exchange.ask.debug else []
     return [
+        *why,
         (b"x-session-id", exchange.ask.session_id.encode()),
         (b"x-request-id", exchange.ask.request_id.encode()),
         *decision_headers(decision, exchange.lease.model.id),

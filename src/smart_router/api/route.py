@@ -50,7 +50,6 @@ class RouteApi:
             tell((visit.trace,), visit.decided(decision, model.id))
         timing = f"routing;dur={(perf_counter() - visit.received) * 1e3:.3f}".encode()
         headers = [*visit.own_headers(), *decision_headers(decision, model.id), (b"server-timing", timing)]
-        because = decision.because
         answer = wire.ClassifyResponse(
             success=True,
             use_case=decision.use_case,
@@ -58,7 +57,7 @@ class RouteApi:
             reason=decision.reason,
             selected_model=model.id,
             scores=dict(decision.scores),
-            because=wire.BecauseOut(list(because.hint), dict(because.cues), because.session, because.note),
+            because=wire.because_out(decision.because),
             bypass_used=decision.bypass,
             context_changed=decision.context_changed,
             session_id=ask.session_id if visit.session_given else None,
@@ -74,6 +73,7 @@ class RouteApi:
             request_id=visit.request_id,
             caller=caller,
             session_id=visit.session(request.session_id) or uuid.uuid4().hex,
+            debug=visit.debug,
             settings=settings,
             defaults=self._defaults,
         )

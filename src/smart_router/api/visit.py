@@ -67,6 +67,11 @@ class Visit:
         if self.trace is not None:
             self.trace.end()
 
+    @property
+    def debug(self) -> bool:
+        """The client asks why, with `X-Route-Debug: 1`."""
+        return self.headers.get(b"x-route-debug", b"0").lower() not in (b"0", b"false", b"")
+
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from smart_router.errors import BadRequest
 from smart_router.registry import Defaults
 from smart_router.settings import Settings
-from smart_router.types import MEDIA_KINDS, Ask, Attachment, MediaKind, Modality, Reason
+from smart_router.types import MEDIA_KINDS, Ask, Attachment, Because, Decision, MediaKind, Modality, Reason
 
 SESSION_ID = re.compile(r"[A-Za-z0-9._:@~+=-]{1,128}")
 SESSION_ID_RULE = "1 to 128 letters, digits and . _ : @ ~ + = -"
@@ -87,7 +87,25 @@ class BecauseOut(Struct):
     hint: list[str]
     guard_cues: dict[str, float]
     session_prior: str | None
+    conflict: str | None
     note: str
+
+
+class Explanation(Struct):
+    """What the header `X-Route-Because` holds."""
+
+    scores: dict[str, float]
+    because: BecauseOut
+
+
+def because_out(because: Because) -> BecauseOut:
+    cues = {name: round(score, 4) for name, score in because.cues.items()}
+    return BecauseOut(list(because.hint), cues, because.session, because.conflict or None, because.note)
+
+
+def explanation(decision: Decision) -> bytes:
+    scores = {name: round(score, 4) for name, score in decision.scores.items()}
+    return encode(Explanation(scores, because_out(decision.because)))
 
 
 class ClassifyResponse(Struct):
@@ -141,7 +159,14 @@ def decode_request(body: bytes) -> RouteRequest:
 
 
 def ask_from(
-    request: RouteRequest, *, request_id: str, caller: str, session_id: str, settings: Settings, defaults: Defaults
+    request: RouteRequest,
+    *,
+    request_id: str,
+    caller: str,
+    session_id: str,
+    debug: bool,
+    settings: Settings,
+    defaults: Defaults,
 ) -> Ask:
     """
     Raises:
@@ -163,6 +188,7 @@ def ask_from(
         use_case=request.use_case,
         stream=request.stream,
         remember=request.remember,
+        debug=debug,
     )
 
 

@@ -4,7 +4,7 @@ The classifier's artifact: one folder that knows what it was made from.
     manifest.json    version, the encoder's source and hashes, how well int8 agrees with the original
     encoder.onnx     int8
     tokenizer.json
-    head.npz         both linear heads, with the hash of examples, use cases and encoder
+    head.npz         the linear heads, with the hash of lessons, use cases and encoder
     README.md        model card;  NOTICE  the source's licence notice
 
 The default one ships inside the package. Others, and heads trained again for changed examples, are kept in a folder of
@@ -17,12 +17,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from smart_router.classify.encoder_onnx import OnnxEncoder
 from smart_router.classify.head import Head, load_head
 from smart_router.errors import ArtifactUnusable
 
-VERSION = 1
+VERSION = 2
 SHIPPED = Path(__file__).parent / "artifact"
 
 
@@ -41,6 +42,9 @@ class Manifest:
     agreement: float
     mean_cosine: float
     made_with: dict[str, str]
+    prompt: str = ""  # stands before every text
+    taught: tuple[float, ...] = ()  # the recipe by which the encoder learnt from examples; empty: it is as it came
+    apart: tuple[str, ...] = ()  # writers of examples from whom it did not learn, to calibrate on
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Artifact:
         """
         graph, tokenizer, most = self.folder / "encoder.onnx", self.folder / "tokenizer.json", self.manifest.max_tokens
         try:
-            return OnnxEncoder(graph, tokenizer, max_tokens=most, threads=threads)
+            return OnnxEncoder(graph, tokenizer, max_tokens=most, prompt=self.manifest.prompt, threads=threads)
         except Exception as exc:  # either library raises classes of its own, down to plain Exception
             raise ArtifactUnusable(f"{self.folder}: cannot be loaded: {exc}") from exc
 
@@ -79,18 +83,31 @@ def open_artifact(folder: Path) -> Artifact:
     Raises:
         ArtifactUnusable: missing, of another version, or with a file that is not the one it was made with.
     """
-    try:
-        manifest = Manifest(**json.loads((folder / "manifest.json").read_text()))
-    except (OSError, ValueError, TypeError) as exc:
-        raise ArtifactUnusable(
-            f"{folder}: no readable manifest.json ({exc}); run `smart-router classifier build`"
-        ) from exc
+    manifest = read_manifest(folder)
     if manifest.version != VERSION:
         raise ArtifactUnusable(f"{folder}: version {manifest.version}, this release reads {VERSION}; build it again")
     for name, expected in (("encoder.onnx", manifest.onnx_sha256), ("tokenizer.json", manifest.tokenizer_sha256)):
         if not (folder / name).is_file() or file_sha256(folder / name) != expected:
             raise ArtifactUnusable(f"{folder / name}: missing or damaged; run `smart-router classifier build`")
     return Artifact(folder, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """
+    Raises:
+        ArtifactUnusable: missing or damaged.
+    """
+    try:
+        read: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+        return Manifest(**{key: _frozen(value) for key, value in read.items()})
+    except (OSError, ValueError, TypeError, AttributeError) as exc:
+        raise ArtifactUnusable(
+            f"{folder}: no readable manifest.json ({exc}); run `smart-router classifier build`"
+        ) from exc
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def find_artifact(encoder_model: str, configured: Path | None) -> Artifact:

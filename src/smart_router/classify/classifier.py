@@ -15,8 +15,8 @@ from typing import Literal
 
 import structlog
 
-from smart_router.classify.base import Encoder, Query, Vector
-from smart_router.classify.head import Head
+from smart_router.classify.base import Encoder, Query, Said, Vector
+from smart_router.classify.head import Head, Pair
 from smart_router.classify.scorer import Scorer
 
 log = structlog.get_logger("classifier")
@@ -44,9 +44,9 @@ class Classifier:
     def __init__(
         self, head: Head, encoder: Encoder | None, *, queue_size: int = 1024, timeout_s: float = 2.0, trouble: str = ""
     ) -> None:
-        self._lexical = Scorer(head.lexical, head.use_cases)
-        self._hybrid = Scorer(head.hybrid, head.use_cases) if encoder is not None and head.hybrid is not None else None
-        self._worker = _Worker(encoder, queue_size) if encoder is not None and self._hybrid is not None else None
+        self._first, self._later = _Scorers(head.first, head.use_cases), _Scorers(head.later, head.use_cases)
+        has_hybrid = head.first.hybrid is not None and head.later.hybrid is not None
+        self._worker = _Worker(encoder, queue_size) if encoder is not None and has_hybrid else None
         self._timeout_s = timeout_s
         self.kind: Literal["hybrid", "lexical"] = "hybrid" if self._worker else "lexical"
         self.trouble = trouble
@@ -61,23 +61,35 @@ class Classifier:
 
     def cues(self, query: Query) -> dict[str, float]:
         """The lexical head's probabilities: tens of microseconds, no encoder."""
-        return self._lexical(query.text, query.media)
+        return self._scorers(query).lexical(query)
 
     async def scores(self, query: Query) -> Scores:
         """The hybrid head's probabilities; the lexical head's when the encoder is missing, swamped, broken or slow."""
-        if self._worker is None or self._hybrid is None:
+        hybrid = self._scorers(query).hybrid
+        if self._worker is None or hybrid is None:
             return Scores(self.cues(query), full=False)
         try:
             async with asyncio.timeout(self._timeout_s):  # wait_for can swallow a cancellation (before Python 3.12)
-                embedding = await self._worker.embed(query.text)
+                embedding = await self._worker.embed(query.said)
         except (EncoderFailed, TimeoutError):
             return Scores(self.cues(query), full=False)
-        return Scores(self._hybrid(query.text, query.media, embedding), full=True)
+        return Scores(hybrid(query, embedding), full=True)
+
+    def _scorers(self, query: Query) -> "_Scorers":
+        return self._first if query.standing is None else self._later
+
+
+class _Scorers:
+    """For one kind of turn."""
+
+    def __init__(self, pair: Pair, use_cases: Sequence[str]) -> None:
+        self.lexical = Scorer(pair.lexical, use_cases)
+        self.hybrid = Scorer(pair.hybrid, use_cases) if pair.hybrid is not None else None
 
 
 @dataclass(slots=True)
 class _Job:
-    text: str
+    said: Said
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Vector]" = field(init=False)
 
@@ -95,7 +107,7 @@ class _Worker:
 
     def start(self) -> None:
         try:
-            self._encoder.encode(["warm up"])
+            self._encoder.encode([Said("warm up")])
         except Exception as exc:  # as it would for every query: they are then decided without it
             log.error("the encoder failed", exc_info=exc)
         self._thread.start()
@@ -106,8 +118,8 @@ class _Worker:
                 self._jobs.put(None, timeout=1)
             self._thread.join(timeout=5)
 
-    def embed(self, text: str) -> "asyncio.Future[Vector]":
-        job = _Job(text, asyncio.get_running_loop())
+    def embed(self, said: Said) -> "asyncio.Future[Vector]":
+        job = _Job(said, asyncio.get_running_loop())
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
@@ -120,7 +132,7 @@ class _Worker:
             if not wanted:
                 continue
             try:
-                embeddings: Sequence[Vector] | EncoderFailed = list(self._encoder.encode([job.text for job in wanted]))
+                embeddings: Sequence[Vector] | EncoderFailed = list(self._encoder.encode([job.said for job in wanted]))
             except Exception as exc:  # whatever onnxruntime raises must not end this thread
                 log.error("the encoder failed", exc_info=exc)
                 embeddings = EncoderFailed(str(exc))

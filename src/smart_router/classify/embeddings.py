@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from smart_router.classify.base import Encoder, Matrix, Vector
+from smart_router.classify.base import Encoder, Matrix, Said, Vector
 
 log = structlog.get_logger("classifier")
 
@@ -17,17 +17,17 @@ ENCODED_AT_ONCE = 1024  # texts between two words of progress
 Progress = Callable[[int, int], None]
 
 
-def encode_known(encoder: Encoder, texts: Sequence[str], path: Path, progress: Progress) -> Matrix:
+def encode_known(encoder: Encoder, said: Sequence[Said], path: Path, progress: Progress) -> Matrix:
     """
-    The embeddings of *texts*, those in the file at *path* from there; then the file holds exactly these, if it can be
+    The embeddings of *said*, those in the file at *path* from there; then the file holds exactly these, if it can be
     written. *progress* hears how many of how many have been encoded; what has been is kept even if the rest is not.
     """
     known = _read(path, encoder.dimension)
-    names = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    names = [hashlib.sha256("\0".join(one).encode()).hexdigest() for one in said]
     missing = [i for i, name in enumerate(names) if name not in known]
     for start in range(0, len(missing), ENCODED_AT_ONCE):
         some = missing[start : start + ENCODED_AT_ONCE]
-        known |= {names[i]: row for i, row in zip(some, encoder.encode([texts[i] for i in some]), strict=True)}
+        known |= {names[i]: row for i, row in zip(some, encoder.encode([said[i] for i in some]), strict=True)}
         _write(path, {name: known[name] for name in names if name in known})
         progress(min(start + ENCODED_AT_ONCE, len(missing)), len(missing))
     return np.stack([known[name] for name in names])

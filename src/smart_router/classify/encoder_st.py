@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from smart_router.classify.base import Matrix
-from smart_router.classify.window import Window
+from smart_router.classify.base import Matrix, Said
+from smart_router.classify.window import Batch, Window
 from smart_router.errors import ArtifactUnusable
 
 # Weights are pinned whoever supplies them (a folder by its name): model -> SHA-256 of model.safetensors.
@@ -82,26 +82,42 @@ def _full(name: str) -> str:
 
 
 class TorchEncoder:
-    """The original, the reference that an export is compared with: it sees the same tokens."""
+    """The original, which an export is compared with: it sees the same tokens."""
 
-    def __init__(self, source: Source, tokenizer: Path, max_tokens: int) -> None:
+    def __init__(self, source: Source, tokenizer: Path, max_tokens: int, prompt: str | None = None) -> None:
+        """*prompt*: what stands before every text; None: what the model itself says queries need."""
         from sentence_transformers import SentenceTransformer
 
         logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
         self.model: Any = SentenceTransformer(str(source.folder), device="cpu").eval()
         self.model.tokenizer.backend_tokenizer.save(str(tokenizer), pretty=False)
-        self._window = Window(tokenizer, max_tokens)
+        self.prompt = prompt if prompt is not None else _own_prompt(self.model)
+        self._window = Window(tokenizer, max_tokens, self.prompt)
         self.dimension = int(self.model.get_embedding_dimension())
 
-    def encode(self, texts: Sequence[str]) -> Matrix:
+    def tensor(self, said: Sequence[Said]) -> Any:
+        """Unit rows that can be learnt through, in one batch."""
+        return self._forward(self._window.batch(said))
+
+    def encode(self, said: Sequence[Said]) -> Matrix:
         import torch
 
-        result = np.empty((len(texts), self.dimension), dtype=np.float32)
+        result = np.empty((len(said), self.dimension), dtype=np.float32)
         with torch.no_grad():
-            for batch in self._window.batches(texts):
-                inputs = {"input_ids": torch.from_numpy(batch.ids), "attention_mask": torch.from_numpy(batch.mask)}
-                result[batch.places] = self.model(inputs)["sentence_embedding"].numpy()
-        return np.asarray(result / np.linalg.norm(result, axis=1, keepdims=True), dtype=np.float32)
+            for batch in self._window.batches(said):
+                result[batch.places] = self._forward(batch).numpy()
+        return result
+
+    def _forward(self, batch: Batch) -> Any:
+        import torch
+
+        inputs = {"input_ids": torch.from_numpy(batch.ids), "attention_mask": torch.from_numpy(batch.mask)}
+        return torch.nn.functional.normalize(self.model(inputs)["sentence_embedding"], dim=-1)
+
+
+def _own_prompt(model: Any) -> str:
+    """The one for queries, else the default one; models that need none have neither."""
+    return str(model.prompts.get("query") or model.prompts.get(model.default_prompt_name or "") or "")
 
 
 def export(encoder: TorchEncoder, target: Path) -> None:

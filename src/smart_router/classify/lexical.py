@@ -1,6 +1,9 @@
 """
 Word and character n-grams, hashed: the features that see scripts and loanwords an English encoder cannot.
 
+A word in an Indian script counts twice, as it is written and in Latin letters, and every word also by its consonants
+alone, in classes of sounds that scripts confuse: so a loanword is itself in each of them.
+
 A text becomes a sparse vector of `DIMENSIONS` columns, unit length: each distinct n-gram counts once. Order does not
 matter beyond word pairs.
 """
@@ -8,28 +11,39 @@ matter beyond word pairs.
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-VERSION = 1  # part of the artifact's input hash: raise it when a feature changes
-DIMENSIONS = 1 << 17
+from smart_router.classify.romanise import romanised
+
+VERSION = 2  # part of the artifact's input hash: raise it when a feature changes
+DIMENSIONS = 1 << 18
 CHARACTER_NGRAMS = (2, 3, 4, 5)
 EDGE_CHARACTERS = 700  # of a long text, this much of either end is read: requests stand at the start or at the end
 WORD_CHARACTERS = 40
+SKELETON_NGRAMS = (3, 4, 5)
+LEAST_SKELETON = 2  # consonants: one alone says nothing
 
+_ASPIRATES = re.compile("chh|ch|sh|ph")
+_PLAIN = {"chh": "j", "ch": "j", "sh": "s", "ph": "p"}
+_CLASSES = str.maketrans("gcqdbfzw", "kkktppsv", "aeiouyh")  # voiced as unvoiced; vowels and breath go
+_TWICE = re.compile(r"(.)\1+")
 _SEPARATORS = re.compile(r"[\s!-/:-@\[-`{-~।॥…“”‘’«»–—]+")
 
 Columns = npt.NDArray[np.int64]
 
 
-def columns(text: str) -> Columns:
-    """The distinct hashed columns of *text*, sorted; empty for a text without words."""
-    found = words(text)
-    distinct = set(pair_columns(found)).union(*map(word_columns, found))
-    return np.array(sorted(distinct), dtype=np.int64)
+def columns(texts: Iterable[str]) -> Iterator[Columns]:
+    """The distinct hashed columns of each of *texts*, sorted; none for a text without words."""
+    of_word = cache(word_columns)  # words repeat far more often than texts do
+    for text in texts:
+        found = words(text)
+        distinct = set(pair_columns(found)).union(*map(of_word, found))
+        yield np.array(sorted(distinct), dtype=np.int64)
 
 
 def words(text: str) -> list[str]:
@@ -44,12 +58,32 @@ def edges(text: str, size: int) -> str:
 
 
 def word_columns(word: str) -> frozenset[int]:
-    """Of the word and of its characters."""
-    padded = f" {word[:WORD_CHARACTERS]} "
-    grams = {f"w1:{word}"}
-    for n in CHARACTER_NGRAMS:
-        grams.update(padded[i : i + n] for i in range(len(padded) - n + 1))
-    return frozenset(map(_column, grams))
+    """Of the word, of its characters and of its consonants."""
+    latin = romanised(word)
+    grams = {*_spelt(word), *_spelt(latin)} if latin != word else set(_spelt(word))
+    return frozenset(map(_column, grams.union(_sounds(latin))))
+
+
+def skeleton(latin: str) -> str:
+    """The consonants of a word in Latin letters, by class: `video` and `vitiyo` are both `vt`."""
+    plain = _ASPIRATES.sub(lambda found: _PLAIN[found[0]], latin).replace("x", "ks")
+    return _TWICE.sub(r"\1", plain.translate(_CLASSES))
+
+
+def _spelt(word: str) -> Iterator[str]:
+    yield f"w1:{word}"
+    yield from _ngrams(f" {word[:WORD_CHARACTERS]} ", CHARACTER_NGRAMS)
+
+
+def _sounds(latin: str) -> Iterator[str]:
+    heard = skeleton(latin[:WORD_CHARACTERS])
+    if len(heard) >= LEAST_SKELETON:
+        yield f"s:{heard}"
+        yield from (f"s{gram}" for gram in _ngrams(f"<{heard}>", SKELETON_NGRAMS))
+
+
+def _ngrams(text: str, sizes: Sequence[int]) -> Iterator[str]:
+    return (text[i : i + n] for n in sizes for i in range(len(text) - n + 1))
 
 
 def pair_columns(words: Sequence[str]) -> Iterator[int]:

@@ -8,13 +8,14 @@ from time import perf_counter
 
 import structlog
 
+from smart_router.classify.adapt import adapted, to_repeat
 from smart_router.classify.artifact import Artifact, find_artifact, find_head, trained_head_path, user_folder
 from smart_router.classify.base import Encoder, Example, Matrix
 from smart_router.classify.classifier import Classifier
 from smart_router.classify.embeddings import encode_known
-from smart_router.classify.examples import inputs_sha256, load_examples
-from smart_router.classify.head import Head, save_head
-from smart_router.classify.train import RECIPE, train_head
+from smart_router.classify.head import Head, load_head, save_head
+from smart_router.classify.lessons import Lessons, inputs_sha256, load_lessons
+from smart_router.classify.train import RECIPE, Hybrids, check, train_head, train_hybrids
 from smart_router.errors import ArtifactUnusable
 from smart_router.registry import Registry
 from smart_router.settings import Settings
@@ -34,33 +35,48 @@ def open_classifier(registry: Registry, settings: Settings) -> Classifier:
     Raises:
         ConfigurationError: the examples are missing or malformed.
     """
-    examples = load_examples(registry)
+    lessons = load_lessons(registry)
     artifact, encoder, trouble = _encoder(settings)
-    encoder_sha256 = artifact.manifest.onnx_sha256 if artifact else NO_ENCODER
-    wanted = inputs_sha256(examples, registry.taught, encoder_sha256, RECIPE)
-    head = find_head(wanted, artifact, settings.classifier_dir)
-    if head is None:
-        head = _trained(examples, registry.taught, artifact, settings.classifier_dir)
+    try:
+        head = _head(lessons, registry.taught, artifact, settings.classifier_dir)
+    except ArtifactUnusable as exc:
+        _warn(exc)
+        encoder, trouble = None, str(exc)
+        head = _head(lessons, registry.taught, None, settings.classifier_dir)
     return Classifier(
         head, encoder, queue_size=settings.classifier_queue, timeout_s=settings.classifier_timeout, trouble=trouble
     )
 
 
-def _trained(
-    examples: Sequence[Example], use_cases: Sequence[str], artifact: Artifact | None, folder: Path | None
-) -> Head:
-    log.info("examples or use cases have changed: training the head", examples=len(examples))
+def _head(lessons: Lessons, use_cases: Sequence[str], artifact: Artifact | None, folder: Path | None) -> Head:
+    encoder_sha256 = artifact.manifest.onnx_sha256 if artifact else NO_ENCODER
+    found = find_head(inputs_sha256(lessons, use_cases, encoder_sha256, RECIPE), artifact, folder)
+    return found or _trained(lessons, use_cases, artifact, folder)
+
+
+def _trained(lessons: Lessons, use_cases: Sequence[str], artifact: Artifact | None, folder: Path | None) -> Head:
+    log.info("examples or use cases have changed: training the head", lessons=len(lessons.turns))
     started = perf_counter()
-    _warn_of_few(examples, use_cases)
-    embeddings = _embeddings(examples, artifact, folder) if artifact else None
-    log.info("fitting the head")
-    head = train_head(examples, use_cases, embeddings, artifact.manifest.onnx_sha256 if artifact else NO_ENCODER)
+    _warn_of_few(lessons.first, use_cases)
+    check(lessons.first, use_cases)
+    hybrids = _hybrids(lessons, use_cases, artifact, folder) if artifact else None
+    log.info("fitting the heads")
+    head = train_head(lessons, use_cases, artifact.manifest.onnx_sha256 if artifact else NO_ENCODER, hybrids)
     try:
         save_head(head, trained_head_path(head.inputs_sha256, folder))
     except OSError as exc:
         log.warning("the head cannot be kept, the next start trains it again", error=str(exc))
     log.info("head trained", seconds=round(perf_counter() - started, 1))
     return head
+
+
+def _hybrids(lessons: Lessons, use_cases: Sequence[str], artifact: Artifact, folder: Path | None) -> Hybrids:
+    """What the encoder was taught with, adapted to what is new; of one that was not taught, learnt from all lessons."""
+    if not artifact.manifest.taught:
+        return train_hybrids(lessons, use_cases, _embeddings(lessons, artifact, folder))
+    before = load_head(artifact.folder / "head.npz")
+    repeated = to_repeat(lessons, before.known)
+    return adapted(before, repeated, use_cases, _embeddings(repeated, artifact, folder))
 
 
 def _warn_of_few(examples: Sequence[Example], use_cases: Sequence[str]) -> None:
@@ -70,10 +86,10 @@ def _warn_of_few(examples: Sequence[Example], use_cases: Sequence[str]) -> None:
             log.warning("few examples: expect few hits", use_case=use_case, examples=counts[use_case], better=FEW)
 
 
-def _embeddings(examples: Sequence[Example], artifact: Artifact, folder: Path | None) -> Matrix:
-    encoder, texts = artifact.encoder(threads=os.cpu_count() or 1), [example.text for example in examples]
+def _embeddings(lessons: Lessons, artifact: Artifact, folder: Path | None) -> Matrix:
+    encoder = artifact.encoder(threads=os.cpu_count() or 1)
     path = user_folder(folder) / "embeddings" / f"{artifact.manifest.onnx_sha256[:16]}.npz"
-    return encode_known(encoder, texts, path, lambda done, of: log.info("encoding examples", done=done, of=of))
+    return encode_known(encoder, lessons.said, path, lambda done, of: log.info("encoding examples", done=done, of=of))
 
 
 def _encoder(settings: Settings) -> tuple[Artifact | None, Encoder | None, str]:
@@ -81,5 +97,9 @@ def _encoder(settings: Settings) -> tuple[Artifact | None, Encoder | None, str]:
         artifact = find_artifact(settings.encoder_model, settings.classifier_dir)
         return artifact, artifact.encoder(), ""
     except ArtifactUnusable as exc:
-        log.warning("no usable encoder: classifying by words and characters alone", why=str(exc))
+        _warn(exc)
         return None, None, str(exc)
+
+
+def _warn(trouble: ArtifactUnusable) -> None:
+    log.warning("no usable encoder: classifying by words and characters alone", why=str(trouble))

@@ -12,9 +12,9 @@ from functools import lru_cache
 import numpy as np
 
 from smart_router.classify import lexical
-from smart_router.classify.base import Vector
+from smart_router.classify.base import Query, Vector
 from smart_router.classify.head import Linear
-from smart_router.types import MEDIA_KINDS, MediaKind
+from smart_router.types import MEDIA_KINDS
 
 WORDS_KEPT = 8192  # some 2 KB each
 
@@ -29,13 +29,17 @@ class Scorer:
         self._use_cases = tuple(use_cases)
         self._bias: Logits = linear.bias.tolist()
         self._nothing: Logits = [0.0] * len(self._bias)
+        rows = [] if linear.standing is None else linear.standing.tolist()
+        self._standing: dict[str, Logits] = dict(zip(self._use_cases, rows, strict=False))
         self._word = lru_cache(maxsize=WORDS_KEPT)(self._of_word)
 
-    def __call__(self, text: str, media: Sequence[MediaKind], embedding: Vector | None = None) -> dict[str, float]:
+    def __call__(self, query: Query, embedding: Vector | None = None) -> dict[str, float]:
         """Probabilities over the use cases, summing to 1."""
         linear = self._linear
-        parts = [self._bias, self._of_ngrams(text)]
-        parts += [linear.attached[MEDIA_KINDS.index(kind)].tolist() for kind in media]
+        parts = [self._bias, self._of_ngrams(query.text)]
+        parts += [linear.attached[MEDIA_KINDS.index(kind)].tolist() for kind in query.media]
+        if query.standing is not None:
+            parts.append(self._standing.get(query.standing, self._nothing))
         if linear.dense is not None and embedding is not None:
             parts.append((embedding @ linear.dense).tolist())
         return dict(zip(self._use_cases, _softmax(_sum(parts), linear.temperature), strict=True))

@@ -13,21 +13,24 @@ app = typer.Typer(help="Build, train and inspect the classifier.", no_args_is_he
 @app.command()
 def build(
     out: Annotated[Path | None, typer.Option(help="Where to; default: the user's folder of artifacts.")] = None,
+    teach: Annotated[bool, typer.Option(help="Teach the encoder the examples; else only the heads learn.")] = True,
 ) -> None:
     """
-    Export ENCODER_MODEL, quantise it and train the head. Needs the `build` extra.
+    Teach ENCODER_MODEL the examples, export and quantise it and train the heads. Needs the `build` extra.
 
     Example: smart-router classifier build
     """
     from smart_router.classify.artifact import folder_for
+    from smart_router.classify.build import Recipe
     from smart_router.classify.build import build as build_artifact
-    from smart_router.classify.examples import load_examples
+    from smart_router.classify.lessons import load_lessons
     from smart_router.cli.configured import configured
 
     with plain_errors():
         registry, settings = configured()
         target = out or folder_for(settings.encoder_model, settings.classifier_dir)
-        build_artifact(settings.encoder_model, load_examples(registry), registry.taught, target, say=typer.echo)
+        recipe = Recipe(settings.encoder_model, settings.encoder_prompt, teach)
+        build_artifact(recipe, load_lessons(registry), registry.taught, target, say=typer.echo)
     typer.echo(f"built {target}")
 
 

@@ -31,6 +31,11 @@ def trimmed(message: Message, room: int) -> Message:
     return message if len(text) <= limit else replace(message, text=text[:limit].decode(errors="ignore"))
 
 
+def last_said(history: Sequence[Message]) -> str:
+    """By the user, in the last exchange."""
+    return next((message.text for message in reversed(history) if message.role == "user"), "")
+
+
 def recalled(history: Sequence[Message], turns: int, room: int, accepts: Sequence[str]) -> tuple[Message, ...]:
     """
     The last *turns* exchanges that fit into *room* bytes, oldest first, starting with the user; attachments that the

@@ -3,8 +3,12 @@ Does this turn stay with its session, and if not, where does it belong?
 
     decide(turn, standing, cues, policy) -> Decision     settled without the encoder
                                          -> NeedsScores  classify, then settle(...)
+
+Cues and scores of a later turn already weigh the session in: both come from heads that were trained on how people go on
+after a turn of the standing use case.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct
@@ -12,9 +16,12 @@ from msgspec.structs import replace
 
 from smart_router.types import Because, Decision, MediaKind, Reason
 
-SHORT_TURN = 5  # words; "make it shorter" and "why?" point back, whatever their words are most often used for
-
 Scores = Mapping[str, float]  # use case -> probability
+
+NOTHING_SAID = "there is nothing to read in it"
+BACK_CHANNEL = "a word that answers, thanks or asks on"
+SECOND_OPINION = "the classifier was not sure: a language model decided"
+NOT_TAKEN = "the session's use case does not take what came with this turn"
 
 
 class Turn(Struct, frozen=True):
@@ -23,14 +30,15 @@ class Turn(Struct, frozen=True):
     admitted: tuple[str, ...]  # use cases that its media leave possible; never empty
     media: tuple[MediaKind, ...] = ()
     explicit: str | None = None
-    words: int = SHORT_TURN + 1
+    said: str = ""  # why its words cannot lead elsewhere; empty if they can
 
 
 class Standing(Struct, frozen=True):
-    """The session's choice so far."""
+    """The session's choice so far, and the use cases of its other lanes."""
 
     use_case: str
     confidence: float
+    earlier: frozenset[str] = frozenset()
 
 
 class Policy(Struct, frozen=True):
@@ -38,9 +46,11 @@ class Policy(Struct, frozen=True):
 
     default_use_case: str
     bypass: bool  # False: every turn is classified (standard mode)
-    threshold: float  # below it a first turn goes to the default use case
+    thresholds: Mapping[str, float]  # below its own, a use case is no choice for a first turn: the default one is
     margin: float  # by how much another use case must lead the standing one
-    guard: float  # from here on the cues of another use case alarm the guard
+    return_margin: float  # the same, for a use case that the session was in before
+    guard: float  # from here on the cues of other use cases, taken together, alarm the guard
+    conflict: float  # from here on a text speaks for a use case that does not take what came with it
 
 
 class NeedsScores(Struct, frozen=True):
@@ -56,25 +66,32 @@ def decide(turn: Turn, standing: Standing | None, cues: Callable[[], Scores], po
 
     1. An explicit use case is obeyed.
     2. Media that admit one use case only decide.
-    3. No session, or bypass is off: classify.
-    4. Media that the standing use case does not admit: classify among those that do.
-    5. The guard is alarmed, as its cues point at another admitted use case: classify. The default use case, where plain
-       words belong, is no alarm in a short turn.
-    6. Otherwise the session stands: bypass.
+    3. Nothing to read: the session stands, without one it is the default use case.
+    4. No session, or bypass is off: classify.
+    5. Media that admit several: classify among these, whatever the session is. What comes with a turn is never ignored.
+    6. A back-channel ("ok", "why?") leaves the session as it is.
+    7. The guard is alarmed, as cues point at other admitted use cases: classify.
+    8. Otherwise the session stands: bypass.
     """
     because = Because(hint=turn.media, session=standing.use_case if standing else None)
     if turn.explicit is not None:  # 1
         return _chosen(turn.explicit, 1.0, "explicit", standing, because)
     if turn.media and len(turn.admitted) == 1:  # 2
         return _by_media(turn, standing, because, policy)
-    if standing is None or not policy.bypass:  # 3
+    if turn.said == NOTHING_SAID and not turn.media:  # 3
+        return _unread(turn, standing, because, policy)
+    if standing is None or not policy.bypass:  # 4
         return NeedsScores(turn, because)
-    if standing.use_case not in turn.admitted:  # 4
-        return NeedsScores(turn, replace(because, note="the session's use case does not take what came with this turn"))
-    alarming = _others(cues(), turn, standing, policy)
-    if alarming:  # 5
-        return NeedsScores(turn, replace(because, cues=alarming))
-    return Decision(standing.use_case, standing.confidence, "session", bypass=True, because=because)  # 6
+    if turn.media:  # 5
+        note = "" if standing.use_case in turn.admitted else NOT_TAKEN
+        return NeedsScores(turn, replace(because, note=note))
+    if turn.said:  # 6
+        return _stays(standing, replace(because, note=turn.said))
+    found = cues()
+    others = {name: found.get(name, 0.0) for name in turn.admitted if name != standing.use_case}
+    if sum(others.values()) >= policy.guard:  # 7
+        return NeedsScores(turn, replace(because, cues=others))
+    return _stays(standing, because)  # 8
 
 
 def settle(needed: NeedsScores, scores: Scores, standing: Standing | None, policy: Policy, full: bool) -> Decision:
@@ -83,9 +100,9 @@ def settle(needed: NeedsScores, scores: Scores, standing: Standing | None, polic
 
     1. Only admitted use cases count; their scores are scaled to sum to 1.
     2. Media are a decision: the best of the admitted.
-    3. With a session, the best must lead the standing one by the margin, or the session stands (not a bypass: the
-       encoder ran). A short turn does not leave for the default use case.
-    4. Without one, the best must reach the threshold, or it is the default use case: fallback.
+    3. With a session, the best must lead the standing one by a margin, or the session stands (not a bypass: the
+       encoder ran). The margin is smaller for a use case that the session was in before.
+    4. Without one, the best must reach its threshold, or it is the default use case: fallback.
     """
     among = _among(scores, needed.turn.admitted)  # 1
     best = max(among, key=lambda name: among[name])
@@ -93,13 +110,36 @@ def settle(needed: NeedsScores, scores: Scores, standing: Standing | None, polic
     if needed.turn.media:  # 2
         return chosen.take(best, "modality")
     if standing is not None and standing.use_case in among:  # 3
-        leads = among[best] - among[standing.use_case] >= policy.margin
-        if best != standing.use_case and leads and not _points_back(needed.turn, best, policy):
-            return chosen.take(best, "switched")
-        return chosen.take(standing.use_case, "session")
-    if among[best] < policy.threshold and policy.default_use_case in among:  # 4
+        margin = policy.return_margin if best in standing.earlier else policy.margin
+        lead = among[best] - among[standing.use_case]  # of the standing one itself, and in a tie: none
+        leads = lead > 0 and lead >= margin
+        return chosen.take(best, "switched") if leads else chosen.take(standing.use_case, "session")
+    if among[best] < policy.thresholds[best] and policy.default_use_case in among:  # 4
         return chosen.take(policy.default_use_case, "fallback")
     return chosen.take(best, "classified" if full else "degraded")
+
+
+def together(alone: Scores, later: Scores) -> dict[str, float]:
+    """
+    Scores of a turn that brings media into a session: what it says *alone* counts as much as what it says as a *later*
+    turn, where the session weighs in (their geometric mean; `settle` makes it sum to 1).
+    """
+    return {name: math.sqrt(probability * later.get(name, 0.0)) for name, probability in alone.items()}
+
+
+def overruled(decision: Decision, opinion: str, standing: Standing | None) -> Decision:
+    """*decision* after a second *opinion*, which counts where the classifier was not sure."""
+    reason: Reason = "classified" if standing is None else "session" if opinion == standing.use_case else "switched"
+    because = replace(decision.because, note=SECOND_OPINION)
+    confidence = decision.scores.get(opinion, decision.confidence)
+    return replace(_chosen(opinion, confidence, reason, standing, because), scores=decision.scores)
+
+
+def conflict(turn: Turn, alone: Scores, policy: Policy) -> str:
+    """The use case that the text, seen *alone*, clearly asks for although it does not take what came; empty if none."""
+    clear = (name for name, probability in alone.items() if probability >= policy.conflict)
+    best = max(clear, key=lambda name: alone[name], default="")
+    return best if turn.media and turn.explicit is None and best not in turn.admitted else ""
 
 
 class _Chooser(Struct, frozen=True):
@@ -115,22 +155,25 @@ class _Chooser(Struct, frozen=True):
 def _by_media(turn: Turn, standing: Standing | None, because: Because, policy: Policy) -> Decision:
     only = turn.admitted[0]
     if policy.bypass and standing is not None and standing.use_case == only:
-        return Decision(only, standing.confidence, "session", bypass=True, because=because)
+        return _stays(standing, because)
     return _chosen(only, 1.0, "modality", standing, because)
+
+
+def _unread(turn: Turn, standing: Standing | None, because: Because, policy: Policy) -> Decision:
+    because = replace(because, note=turn.said)
+    if standing is not None and standing.use_case in turn.admitted:
+        return replace(_stays(standing, because), bypass=policy.bypass)
+    default = policy.default_use_case if policy.default_use_case in turn.admitted else turn.admitted[0]
+    return _chosen(default, 1 / len(turn.admitted), "fallback", standing, because)
+
+
+def _stays(standing: Standing, because: Because) -> Decision:
+    return Decision(standing.use_case, standing.confidence, "session", bypass=True, because=because)
 
 
 def _chosen(use_case: str, confidence: float, reason: Reason, standing: Standing | None, because: Because) -> Decision:
     changed = standing is not None and standing.use_case != use_case
     return Decision(use_case, confidence, reason, context_changed=changed, because=because)
-
-
-def _others(cues: Scores, turn: Turn, standing: Standing, policy: Policy) -> dict[str, float]:
-    others = (name for name in turn.admitted if name != standing.use_case and not _points_back(turn, name, policy))
-    return {name: cues[name] for name in others if cues.get(name, 0) >= policy.guard}
-
-
-def _points_back(turn: Turn, use_case: str, policy: Policy) -> bool:
-    return turn.words <= SHORT_TURN and use_case == policy.default_use_case
 
 
 def _among(scores: Scores, names: tuple[str, ...]) -> dict[str, float]:

@@ -44,11 +44,11 @@ class Metrics:
         self.classifier_degraded = self._gauge("classifier_degraded", "1 while the classifier has no encoder.")
         # *state* is ready or unavailable, as health checks tell.
         self.model_state = self._gauge("model_state", "1 for the state that a model is in.", "model", "state")
+        self.shadow_checks = self._counter("shadow_checks", "Bypassed turns that were classified afterwards.")
+        self.shadow_disagreement = self._counter("shadow_disagreement", "Of these, those that would have switched.")
         # Of what this version does not do yet: the names are promised, so that dashboards and alerts can be kept.
         self.model_swaps = self._histogram("model_swap_seconds", "Waking a model, another one's eviction included.")
         self.limited = self._counter("limited", "Requests refused by a limit.", "reason")
-        self.shadow_checks = self._counter("shadow_checks", "Bypassed turns that were classified afterwards.")
-        self.shadow_disagreement = self._counter("shadow_disagreement", "Of these, those classified otherwise.")
         self.confidence = Histogram(
             self.registry,
             f"{PREFIX}_classifier_confidence",

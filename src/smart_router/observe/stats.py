@@ -46,6 +46,7 @@ class Stats:
 
     def __init__(self) -> None:
         self._total = self._bypassed = self._routed = self._sessions = self._changes = self._errors = 0
+        self._checked = self._disagreed = 0
         self._routing, self._bypass, self._inference, self._whole = _Mean(), _Mean(), _Mean(), _Mean()
         self._use_cases: dict[str, _Part] = defaultdict(_Part)
         self._models: dict[str, _Part] = defaultdict(_Part)
@@ -60,6 +61,11 @@ class Stats:
         if model is not None:
             self._inference.add(done.inference_s)
             self._models[model].add(failed, done.inference_s)
+
+    def checked(self, disagreed: bool) -> None:
+        """A bypassed turn was classified afterwards."""
+        self._checked += 1
+        self._disagreed += disagreed
 
     def _decided(self, done: Finished, failed: bool) -> None:
         self._whole.add(done.total_s)
@@ -84,6 +90,8 @@ class Stats:
             "failed": self._errors,
             "sessions": self._sessions,
             "changes": self._changes,
+            "shadow_checked": self._checked,
+            "shadow_disagreed": self._disagreed,
             **_named("routing", self._routing),
             **_named("bypass", self._bypass),
             **_named("inference", self._inference),
@@ -112,6 +120,8 @@ def report(counts: Mapping[str, float]) -> dict[str, Any]:
         "failed_requests": _whole(counts, "failed"),
         "session_creations": _whole(counts, "sessions"),
         "context_changes": _whole(counts, "changes"),
+        "shadow_checks": _whole(counts, "shadow_checked"),
+        "shadow_disagreements": _whole(counts, "shadow_disagreed"),
         "bypass_rate_percent": round(100 * _whole(counts, "bypassed") / decided, 2) if decided else 0.0,
         "average_routing_time": _mean(counts, "routing"),
         "average_bypass_time": _mean(counts, "bypass"),

@@ -1,6 +1,9 @@
 """What the simulated model says: what it got, so that one sees what arrived. The same request, the same words."""
 
 import json
+import re
+import zlib
+from collections.abc import Sequence
 
 from smart_router.simulate.conversation import Conversation
 from smart_router.simulate.media import Sound
@@ -16,6 +19,13 @@ def to_chat(model_id: str, conversation: Conversation, choice: int) -> str:
 def to_chat_as_json(model_id: str, conversation: Conversation, choice: int) -> str:
     answer = {"simulated": True, "model": model_id, "you_said": conversation.question}
     return json.dumps(answer | {"notes": _notes(conversation, choice)}, ensure_ascii=False)
+
+
+def to_choices(conversation: Conversation, choices: Sequence[str]) -> str:
+    """The first of *choices* that the question names, else one that depends on its words alone."""
+    question = conversation.question
+    named = (choice for choice in choices if re.search(rf"\b{re.escape(choice)}\b", question, re.IGNORECASE))
+    return next(named, choices[zlib.crc32(question.encode()) % len(choices)])
 
 
 def to_prompt(model_id: str, prompt: str, choice: int) -> str:

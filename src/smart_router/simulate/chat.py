@@ -29,7 +29,7 @@ async def chat_completions(request: Request) -> Response:
     here.check_model(ask.model)
     check_tools(body)
     talk = conversation.read(here.model, ask.messages)
-    job = chat_job(here.model, talk, ask.sampling, as_json=ask.as_json)
+    job = chat_job(here.model, talk, ask.sampling, as_json=ask.as_json, choices=ask.choices)
     dialect = ChatDialect(Reply.to(request, here.model, "chatcmpl"), len(job.answers), ask.options, ask.logprobs)
     return Exchange(here.engine, job, dialect, stream=ask.options.stream, fault=fault)
 
@@ -42,6 +42,7 @@ class ChatAsk:
     options: StreamOptions
     logprobs: int | None  # how many alternatives to tell with each token
     as_json: bool
+    choices: tuple[str, ...] = ()  # the answer must be one of these, if there are any
 
     @classmethod
     def read(cls, body: dict[str, Any]) -> "ChatAsk":
@@ -56,13 +57,20 @@ class ChatAsk:
         model, told, top = fields.text("model"), fields.flag("logprobs"), fields.integer("top_logprobs")
         max_tokens, newer = fields.integer("max_tokens"), fields.integer("max_completion_tokens")
         sampling = Sampling.read(fields, max_tokens=max_tokens if newer is None else newer)
-        format = _read_format(fields)
+        format, choices = _read_format(fields), _read_choices(fields)
         options = read_stream_options(fields)
         check_logprobs(top, told=told)
-        return cls(model, messages or (), sampling, options, (top or 0) if told else None, "json" in format)
+        return cls(model, messages or (), sampling, options, (top or 0) if told else None, "json" in format, choices)
 
 
-def chat_job(model: SimulatedModel, talk: Conversation, sampling: Sampling, *, as_json: bool = False) -> Job:
+def chat_job(
+    model: SimulatedModel,
+    talk: Conversation,
+    sampling: Sampling,
+    *,
+    as_json: bool = False,
+    choices: Sequence[str] = (),
+) -> Job:
     """
     Raises:
         Refused: the prompt is too long, or a parameter is out of range.
@@ -72,7 +80,8 @@ def chat_job(model: SimulatedModel, talk: Conversation, sampling: Sampling, *, a
     sampling.check(model.max_model_len)
     room = model.max_model_len - len(prompt)
     say = answers.to_chat_as_json if as_json else answers.to_chat
-    said = [say(model.id, talk, choice) for choice in range(sampling.n)]
+    chosen = answers.to_choices(talk, choices) if choices else None
+    said = [chosen or say(model.id, talk, choice) for choice in range(sampling.n)]
     return Job(prompt, tuple(sampling.answer(text, room) for text in said), sampling.max_tokens or room)
 
 
@@ -171,6 +180,14 @@ class ChatDialect:
 
     def _logprobs(self, tokens: Sequence[str]) -> dict[str, Any] | None:
         return None if self._top is None else logprobs.of_chat(tokens, self._top)
+
+
+def _read_choices(fields: Fields) -> tuple[str, ...]:
+    """Of vLLM's structured outputs, those that name the possible answers; the other kinds are not simulated."""
+    outer = Fields(fields.object("structured_outputs") or {}, "body.structured_outputs")
+    found = outer.list("choice") or []
+    fields.include(outer)
+    return tuple(map(str, found))
 
 
 def _read_format(fields: Fields) -> str:
