@@ -81,7 +81,7 @@ quality:                           ## docs/routing-quality-tables.md, beside sem
 	@{ printf '# Tables of routing quality\n\nMade by `make quality` from `quality/`; see [routing-quality.md](routing-quality.md).\n'; cat .bench/tables.md; } > docs/routing-quality-tables.md
 
 test-build: setup-build            ## what only torch can show: encoders taught and exported
-	@$(BIN)/pytest tests/build -m build
+	@$(BIN)/pytest tests/encoders -m build
 
 classifier: setup-build            ## rebuild the artifact that ships in the package (45 minutes; rarely: it weighs on the history)
 	@$(BIN)/python -m smart_router classifier build --out src/smart_router/classify/artifact
