@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from smart_router.chooser import Chooser
 from smart_router.errors import ConfigurationError
-from smart_router.evaluate.queries import Judged, Labelled, confusions, load_labelled, report
+from smart_router.evaluate.queries import Judged, Labelled, confusions, judge, load_labelled, report
+from tests.choosing import REGISTRY, FakeClassifier
+from tests.fakes import settings
 
 
 def a_labelled(label: str = "agent", **changed: Any) -> Labelled:
@@ -72,3 +75,35 @@ def test_a_report_breaks_down_the_text_only_queries() -> None:
 
 def test_a_report_on_nothing_has_an_accuracy() -> None:
     assert [row.accuracy for row in report([])] == [0.0]
+
+
+# what the router chooses
+
+
+@pytest.mark.usefixtures("bare_environment")
+async def test_each_query_is_judged_as_a_first_turn_with_its_modality_as_the_hint() -> None:
+    asked = [
+        a_labelled("stt", text="please transcribe it"),
+        a_labelled("multimodal", text="please transcribe it", modality="image"),
+        a_labelled("agent", text="look at this picture"),
+    ]
+    found = await judge(asked, Chooser(REGISTRY, FakeClassifier(), settings()))
+    assert [(one.query, one.chosen, one.right) for one in found] == [
+        (asked[0], "stt", True),
+        (asked[1], "multimodal", True),
+        (asked[2], "multimodal", False),
+    ]
+    assert found[0].confidence == pytest.approx(0.95)
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize(("threshold", "right"), [(0.5, True), (0.3, False)])
+async def test_of_what_belongs_nowhere_only_a_fallback_is_right(threshold: float, right: bool) -> None:
+    chooser = Chooser(REGISTRY, FakeClassifier(), settings(confidence_threshold=threshold))
+    [found] = await judge([a_labelled("", text="perhaps so")], chooser)
+    assert (found.fell_back, found.right) == (right, right)
+
+
+def test_a_fallback_to_the_right_use_case_is_right_and_no_other_is() -> None:
+    assert Judged(a_labelled("agent"), "agent", 0.3, fell_back=True).right
+    assert not Judged(a_labelled("stt"), "agent", 0.3, fell_back=True).right

@@ -1,69 +1,53 @@
-"""`smart-router eval`: how often the router is right on labelled queries."""
+"""`smart-router eval`: how often the router is right on labelled queries and conversations."""
 
 import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from smart_router.cli.failing import plain_errors
 
 if TYPE_CHECKING:
-    from smart_router.evaluate.queries import Judged, Labelled, Row
+    from smart_router.evaluate.run import Evaluation
 
 
 def evaluate(
-    files: Annotated[list[Path], typer.Argument(help="JSON lines of text, label, lang, modality, source, hard.")],
+    files: Annotated[list[Path], typer.Argument(help="JSON lines of queries or of conversations.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
+    markdown: Annotated[bool, typer.Option(help="Print tables in Markdown.")] = False,
+    compare: Annotated[bool, typer.Option(help="Compare with other policies and with semantic-router.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Write the calibration of all text-only queries as PNG.")] = None,
 ) -> None:
     """
-    Accuracy per class, language, source and difficulty, for the configured registry and classifier.
+    Accuracy on labelled queries (text, label, lang, modality, source, hard) and conversations (turns of text, label,
+    modality), for the configured registry and classifier.
 
-    Example: smart-router eval queries.jsonl
+    Example: smart-router eval queries.jsonl sessions.jsonl --compare
     """
-    from smart_router.evaluate.queries import load_labelled, report
+    from smart_router.cli.configured import configured
+    from smart_router.evaluate import calibration, tables
+    from smart_router.evaluate.run import evaluated
 
     with plain_errors():
-        queries = {path: load_labelled(path) for path in files}
-        judged = asyncio.run(_judge_all(list(queries.values())))
-    rows = {str(path): report(found) for path, found in zip(queries, judged, strict=True)}
+        registry, settings = configured()
+        found = asyncio.run(evaluated(registry, settings, files, compare=compare))
+        if plot is not None:
+            calibration.plot([one for evaluation in found for one in evaluation.text_only], plot)
     if as_json:
-        typer.echo(json.dumps({name: [asdict(row) for row in found] for name, found in rows.items()}))
-        return
-    for (name, found), one in zip(rows.items(), judged, strict=True):
-        _print(name, found, one)
+        typer.echo(json.dumps({str(one.path): _as_json(one) for one in found}))
+    else:
+        typer.echo(tables.markdown(found) if markdown else tables.plain(found))
 
 
-async def _judge_all(files: Sequence[Sequence["Labelled"]]) -> list[list["Judged"]]:
-    from smart_router.chooser import Chooser
-    from smart_router.classify.open import open_classifier
-    from smart_router.cli.configured import configured
-    from smart_router.evaluate.queries import judge
-
-    registry, settings = configured()
-    classifier = open_classifier(registry, settings)
-    classifier.start()
-    try:
-        chooser = Chooser(registry, classifier, settings)
-        return [await judge(queries, chooser) for queries in files]
-    finally:
-        classifier.close()
-
-
-def _print(name: str, rows: Sequence["Row"], judged: Sequence["Judged"]) -> None:
-    from smart_router.evaluate.queries import confusions
-
-    typer.echo(f"\n{name}")
-    part = ""
-    for row in rows:
-        if row.part != part:
-            part = row.part
-            typer.echo(f"  {part}")
-        typer.echo(f"    {row.value:<28} {row.accuracy:7.1%}   {row.right}/{row.total}")
-    wrong = sorted(((n, pair) for pair, n in confusions(judged).items() if pair[0] != pair[1]), reverse=True)
-    typer.echo("  most frequent mistakes (text only)")
-    for count, (label, chosen) in wrong[:8]:
-        typer.echo(f"    {label} taken for {chosen:<12} {count}")
+def _as_json(evaluation: "Evaluation") -> dict[str, Sequence[Any]]:
+    return {
+        "queries": [asdict(row) | {"accuracy": row.accuracy} for row in evaluation.rows],
+        "confusions": [[label, chosen, count] for (label, chosen), count in evaluation.confusions.items()],
+        "calibration_error": [evaluation.calibration_error] if evaluation.judged else [],
+        "peers": [asdict(row) for row in evaluation.peers],
+        "sessions": [asdict(row) for row in evaluation.session_rows],
+    }

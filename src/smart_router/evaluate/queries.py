@@ -1,16 +1,16 @@
 """
 Labelled queries: JSON lines of `text, label`, and where known `lang, modality (null|image|audio|video), source, hard`.
+An empty label says that the text belongs nowhere: to choose the default use case as a fallback is right.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from smart_router.chooser import Chooser
-from smart_router.errors import ConfigurationError
-from smart_router.types import MEDIA_KINDS, Ask, MediaKind
+from smart_router.evaluate.jsonl import load_lines, media_kind, text_of
+from smart_router.types import Ask, MediaKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,11 @@ class Judged:
     query: Labelled
     chosen: str
     confidence: float
+    fell_back: bool = False
 
     @property
     def right(self) -> bool:
-        return self.chosen == self.query.label
+        return self.chosen == self.query.label if self.query.label else self.fell_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,9 @@ class Row:
 def load_labelled(path: Path) -> tuple[Labelled, ...]:
     """
     Raises:
-        ConfigurationError: not such a file; names the line.
+        ConfigurationError: the file cannot be read, or a line is not a labelled query; names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not at the other separators that JSON may hold
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"{path}: cannot be read: {exc}") from None
-    return tuple(_labelled(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip())
+    return load_lines(path, _labelled, 'a labelled query, such as {"text": …, "label": …}')
 
 
 async def judge(queries: Sequence[Labelled], chooser: Chooser) -> list[Judged]:
@@ -69,7 +66,7 @@ async def judge(queries: Sequence[Labelled], chooser: Chooser) -> list[Judged]:
         decision = await chooser.choose(
             Ask(request_id="eval", caller="eval", query=query.text, session_id="eval", modality=query.modality), None
         )
-        found.append(Judged(query, decision.use_case, decision.confidence))
+        found.append(Judged(query, decision.use_case, decision.confidence, decision.reason == "fallback"))
     return found
 
 
@@ -106,15 +103,12 @@ def _row(part: str, value: str, judged: Sequence[Judged]) -> Row:
     return Row(part, value, len(judged), sum(one.right for one in judged))
 
 
-def _labelled(line: str, place: str) -> Labelled:
-    try:
-        row = json.loads(line)
-        modality = row.get("modality")
-        if modality is not None and modality not in MEDIA_KINDS:
-            raise ValueError(f"modality must be null or one of {', '.join(MEDIA_KINDS)}")
-        source = str(row.get("source", "")).partition(":")[0] or "unknown"
-        return Labelled(
-            str(row["text"]), str(row["label"]), str(row.get("lang", "en")), modality, source, bool(row.get("hard"))
-        )
-    except (ValueError, KeyError, AttributeError, TypeError) as exc:
-        raise ConfigurationError(f'{place}: not a labelled query, such as {{"text": …, "label": …}}: {exc}') from None
+def _labelled(row: dict[str, Any]) -> Labelled:
+    return Labelled(
+        text=text_of(row, "text"),
+        label=text_of(row, "label"),
+        language=str(row.get("lang", "en")),
+        modality=media_kind(row.get("modality")),
+        source=str(row.get("source", "")).partition(":")[0] or "unknown",
+        hard=bool(row.get("hard")),
+    )

@@ -1,0 +1,110 @@
+"""Runs labelled files through the router as it is configured, and through what it is compared with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from smart_router.chooser import Chooser
+from smart_router.classify.artifact import find_artifact
+from smart_router.classify.examples import load_examples
+from smart_router.classify.open import open_classifier
+from smart_router.errors import ArtifactUnusable
+from smart_router.evaluate import queries, sessions
+from smart_router.evaluate.calibration import calibration_error
+from smart_router.evaluate.jsonl import has_sessions
+from smart_router.evaluate.peers import SemanticRouter
+from smart_router.evaluate.policies import Policy, policies
+from smart_router.evaluate.queries import Judged, Labelled, Row
+from smart_router.evaluate.sessions import Conversation, SessionRow
+from smart_router.registry import Registry
+from smart_router.settings import Settings
+
+log = structlog.get_logger("eval")
+
+
+@dataclass
+class Evaluation:
+    """Of one file: queries or conversations, the rest is empty."""
+
+    path: Path
+    judged: list[Judged] = field(default_factory=list)
+    peers: list[Row] = field(default_factory=list)  # text only, by other routers
+    session_rows: list[SessionRow] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[Row]:
+        return queries.report(self.judged) if self.judged else []
+
+    @property
+    def text_only(self) -> list[Judged]:
+        """Queries that belong somewhere and come with nothing: those that words decide."""
+        return [one for one in self.judged if one.query.modality is None and one.query.label]
+
+    @property
+    def confusions(self) -> dict[tuple[str, str], int]:
+        return queries.confusions(self.judged)
+
+    @property
+    def calibration_error(self) -> float:
+        return calibration_error(self.text_only)
+
+
+async def evaluated(
+    registry: Registry, settings: Settings, paths: Sequence[Path], *, compare: bool
+) -> list[Evaluation]:
+    """
+    Raises:
+        ConfigurationError: the examples are wrong, or a file is not of the form that it has to be.
+    """
+    labelled = {path: sessions.load_sessions(path) if has_sessions(path) else () for path in paths}
+    single = {path: () if labelled[path] else queries.load_labelled(path) for path in paths}
+    classifier = open_classifier(registry, settings)
+    classifier.start()
+    try:
+        realtime = Chooser(registry, classifier, settings.model_copy(update={"routing_mode": "realtime"}))
+        standard = Chooser(registry, classifier, settings.model_copy(update={"routing_mode": "standard"}))
+        compared = policies(realtime, standard)
+        peer = _peer(registry, settings) if compare and any(single.values()) else None
+        return [
+            await _sessions(path, labelled[path], compared if compare else compared[:1])
+            if labelled[path]
+            else await _queries(path, single[path], realtime, peer)
+            for path in paths
+        ]
+    finally:
+        classifier.close()
+
+
+def _peer(registry: Registry, settings: Settings) -> SemanticRouter | None:
+    try:
+        encoder = find_artifact(settings.encoder_model, settings.classifier_dir).encoder()
+        return SemanticRouter(encoder, load_examples(registry))
+    except (ImportError, ArtifactUnusable) as exc:
+        log.warning("not compared with semantic-router", why=str(exc))
+        return None
+
+
+async def _queries(
+    path: Path, labelled: Sequence[Labelled], chooser: Chooser, peer: SemanticRouter | None
+) -> Evaluation:
+    found = Evaluation(path, await queries.judge(labelled, chooser))
+    if peer is not None:
+        text = [one.query for one in found.text_only]
+        right = sum(peer.choose(query.text) == query.label for query in text)
+        found.peers = [Row("text only", peer.name, len(text), right)]
+    return found
+
+
+async def _sessions(path: Path, labelled: Sequence[Conversation], compared: Sequence[Policy]) -> Evaluation:
+    found = Evaluation(path)
+    for i, policy in enumerate(compared):
+        judged = await sessions.judge_sessions(labelled, policy)
+        found.session_rows.append(sessions.row(policy.name, "all", judged))
+        if i == 0:
+            names = sorted({one.source for one in judged})
+            parts = [[one for one in judged if one.source == name] for name in names]
+            of_source = [sessions.row(policy.name, name, part) for name, part in zip(names, parts, strict=True)]
+            found.session_rows += of_source if len(names) > 1 else []
+    return found
