@@ -172,6 +172,13 @@ def test_5_media_that_admit_several_are_never_ignored(said: str) -> None:
     assert (found.because.hint, found.because.note) == (("audio",), "")
 
 
+@pytest.mark.parametrize("said", ["", BACK_CHANNEL])
+def test_5_what_earlier_turns_brought_is_never_left_with_a_use_case_that_does_not_take_it(said: str) -> None:
+    found = needed_unasked(a_turn("multimodal", "stt", said=said), ON_AGENT)
+    assert (found.because.hint, found.turn.admitted) == ((), ("multimodal", "stt"))
+    assert "does not take" in found.because.note
+
+
 def test_6_a_back_channel_leaves_the_session_as_it_is_and_nobody_is_asked() -> None:
     found = settled_unasked(a_turn(said=BACK_CHANNEL), ON_STT)
     assert (found.use_case, found.confidence, found.reason, found.bypass) == ("stt", 0.8, "session", True)

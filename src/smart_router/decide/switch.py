@@ -68,7 +68,8 @@ def decide(turn: Turn, standing: Standing | None, cues: Callable[[], Scores], po
     2. Media that admit one use case only decide.
     3. Nothing to read: the session stands, without one it is the default use case.
     4. No session, or bypass is off: classify.
-    5. Media that admit several: classify among these, whatever the session is. What comes with a turn is never ignored.
+    5. Media that admit several, or earlier ones that the standing use case does not take: classify among those that do,
+       whatever the session is. What comes with a turn is never ignored.
     6. A back-channel ("ok", "why?") leaves the session as it is.
     7. The guard is alarmed, as cues point at other admitted use cases: classify.
     8. Otherwise the session stands: bypass.
@@ -82,9 +83,10 @@ def decide(turn: Turn, standing: Standing | None, cues: Callable[[], Scores], po
         return _unread(turn, standing, because, policy)
     if standing is None or not policy.bypass:  # 4
         return NeedsScores(turn, because)
-    if turn.media:  # 5
-        note = "" if standing.use_case in turn.admitted else NOT_TAKEN
-        return NeedsScores(turn, replace(because, note=note))
+    if standing.use_case not in turn.admitted:  # 5
+        return NeedsScores(turn, replace(because, note=NOT_TAKEN))
+    if turn.media:
+        return NeedsScores(turn, because)
     if turn.said:  # 6
         return _stays(standing, replace(because, note=turn.said))
     found = cues()
