@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
 REAL := $(BIN)/python scripts/real_vllm/run.py --env .venv-vllm --models .demo/models --
 
-.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out k8s dashboards bench quality test-build profile check fix classifier lock clean
+.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out k8s dashboards bench bench-deciding quality test-build profile check fix classifier lock clean
 
 setup: $(VENV)/.dev                ## everything for developing
 
@@ -64,6 +64,9 @@ scale-out: $(VENV)/.dev            ## several routers on a Redis Cluster, some o
 bench: $(VENV)/.dev                ## beside other routers (20 minutes, 1.1 GB the first time); BENCH='--quick' tries it
 	@PYTHON=$(PYTHON) benchmarks/install_peers.sh .bench
 	@$(BIN)/python -m benchmarks.run $(BENCH)
+
+bench-deciding: $(VENV)/.dev       ## what the guard and a bypass cost, in microseconds (a minute)
+	@$(BIN)/python -m benchmarks.deciding
 
 profile: $(VENV)/.dev              ## where the router's CPU time goes (as root)
 	@PYTHON=$(PYTHON) benchmarks/install_peers.sh .bench

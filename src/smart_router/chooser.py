@@ -57,7 +57,7 @@ class Chooser:
         decision = await self._decide(turn, query, known)
         if explain and not decision.scores:
             decision = replace(decision, scores=(await self._classifier.scores(query)).probabilities)
-        return self._compared(turn, ask, decision) if turn.media else decision
+        return self._compared(turn, ask, decision) if turn.media and ask.use_case is None else decision
 
     async def _decide(self, turn: switch.Turn, query: Query, standing: Standing | None) -> Decision:
         decision = switch.decide(turn, standing, lambda: self._classifier.cues(query), self._policy)

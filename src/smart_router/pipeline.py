@@ -102,7 +102,7 @@ class Pipeline:
         """The decision alone, for a query or inside a live session: nothing is stored, counted or prolonged."""
         session = await self._store.get(_key(ask))
         history = await self._store.history(_key(ask)) if session else ()
-        decision = await self._choosing(ask, session, history, explain=True)
+        decision = await self._choosing(ask, standing_of(session), _previous(ask, history), explain=True)
         candidates = self._chooser.candidates(ask, decision)
         return decision, next((m for m in candidates if self._fleet.can_answer(m.id)), candidates[0])
 
@@ -124,9 +124,10 @@ class Pipeline:
         if ask.model is not None and self._fleet.is_alone(ask.model):
             return await self._serve_meanwhile(ask, beginning, timing, attempt(_NOTHING), kind)
         begun = await self._begun(ask, beginning, timing.started)
-        decision = await self._choosing(ask, begun.session, begun.history)
+        standing, previous = standing_of(begun.session), _previous(ask, begun.history)
+        decision = await self._choosing(ask, standing, previous)
         timing.decided = timing.asked = perf_counter()
-        self._watch(ask, decision, begun)
+        self._watch(ask, decision, standing, previous)
         opened, preferred = await self._open(ask, decision, begun.session, timing, attempt(begun))
         exchange = kind(ask, decision, opened.lease, opened.answer, timing, begun.session, preferred, self._observers)
         return await self._pinned(exchange)
@@ -198,15 +199,15 @@ class Pipeline:
         exchange.after = await self._store.commit(_key(exchange.ask), pin)
 
     def _choosing(
-        self, ask: Ask, session: Session | None, history: Sequence[Message], *, explain: bool = False
+        self, ask: Ask, standing: Standing | None, previous: str, *, explain: bool = False
     ) -> Awaitable[Decision]:
-        choosing = self._chooser.choose(ask, standing_of(session), _previous(ask, history), explain=explain)
+        choosing = self._chooser.choose(ask, standing, previous, explain=explain)
         return choosing if ask.trace is None else ask.trace.classifying(choosing)
 
-    def _watch(self, ask: Ask, decision: Decision, begun: Begun) -> None:
+    def _watch(self, ask: Ask, decision: Decision, standing: Standing | None, previous: str) -> None:
         """What is worth knowing of a decision, beside what becomes of it."""
         if decision.bypass and self._shadow is not None:
-            self._shadow.bypassed(ask, standing_of(begun.session), _previous(ask, begun.history))
+            self._shadow.bypassed(ask, standing, previous)
         if conflict := decision.because.conflict:
             log.info("text and attachment disagree", request_id=ask.request_id, went=decision.use_case, text=conflict)
 

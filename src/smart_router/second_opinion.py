@@ -8,7 +8,6 @@ outputs); if it does not in time, the classifier's own choice stands.
 import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
-from time import monotonic
 
 import msgspec
 import structlog
@@ -56,7 +55,6 @@ class SecondOpinion:
 
     async def on(self, query: Query, use_cases: Sequence[str]) -> str | None:
         """One of *use_cases*, or None if the model did not say in time."""
-        until = monotonic() + self._within_s
         known = [name for name in use_cases if name in self._registry.taught]  # only to these do words lead
         if not known:
             return None
@@ -66,7 +64,7 @@ class SecondOpinion:
             log.warning("no second opinion", why="no server of that model is free", model=self._model.id)
             return None
         try:
-            found = await self._ask(lease, self._request(query, known), until)
+            found = await self._ask(lease, self._request(query, known))
         except (RouterError, ValueError, TimeoutError) as exc:  # msgspec's and UnicodeDecodeError are ValueErrors
             log.warning("no second opinion", why=str(exc))
             return None
@@ -74,9 +72,9 @@ class SecondOpinion:
             lease.release()
         return found if found in known else None
 
-    async def _ask(self, lease: Lease, body: bytes, until: float) -> str:
+    async def _ask(self, lease: Lease, body: bytes) -> str:
         async with asyncio.timeout(self._within_s):
-            answer = await lease.upstream.forward(Forward(PATH, body, _JSON), lease.endpoint, until - monotonic())
+            answer = await lease.upstream.forward(Forward(PATH, body, _JSON), lease.endpoint, self._within_s)
             try:
                 if answer.status != HTTPStatus.OK:
                     raise BackendBroke(f"the model server answered {answer.status}")

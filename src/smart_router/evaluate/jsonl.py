@@ -45,6 +45,11 @@ def text_of(row: dict[str, Any], name: str) -> str:
     return value
 
 
+def source_of(row: dict[str, Any]) -> str:
+    """Where a line is from, without its place there."""
+    return str(row.get("source", "")).partition(":")[0] or "unknown"
+
+
 def media_kind(value: object) -> MediaKind | None:
     """
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smart_router.chooser import Chooser
-from smart_router.evaluate.jsonl import load_lines, media_kind, text_of
+from smart_router.evaluate.jsonl import load_lines, media_kind, source_of, text_of
 from smart_router.types import Ask, MediaKind
 
 
@@ -109,6 +109,6 @@ def _labelled(row: dict[str, Any]) -> Labelled:
         label=text_of(row, "label"),
         language=str(row.get("lang", "en")),
         modality=media_kind(row.get("modality")),
-        source=str(row.get("source", "")).partition(":")[0] or "unknown",
+        source=source_of(row),
         hard=bool(row.get("hard")),
     )

@@ -17,7 +17,7 @@ from smart_router.evaluate.jsonl import has_sessions
 from smart_router.evaluate.peers import SemanticRouter
 from smart_router.evaluate.policies import Policy, policies
 from smart_router.evaluate.queries import Judged, Labelled, Row
-from smart_router.evaluate.sessions import Conversation, SessionRow
+from smart_router.evaluate.sessions import Conversation, JudgedTurn, SessionRow
 from smart_router.registry import Registry
 from smart_router.settings import Settings
 
@@ -98,13 +98,16 @@ async def _queries(
 
 
 async def _sessions(path: Path, labelled: Sequence[Conversation], compared: Sequence[Policy]) -> Evaluation:
-    found = Evaluation(path)
-    for i, policy in enumerate(compared):
-        judged = await sessions.judge_sessions(labelled, policy)
-        found.session_rows.append(sessions.row(policy.name, "all", judged))
-        if i == 0:
-            names = sorted({one.source for one in judged})
-            parts = [[one for one in judged if one.source == name] for name in names]
-            of_source = [sessions.row(policy.name, name, part) for name, part in zip(names, parts, strict=True)]
-            found.session_rows += of_source if len(names) > 1 else []
-    return found
+    """The first of *compared* by source, too."""
+    ours, *others = compared
+    judged = await sessions.judge_sessions(labelled, ours)
+    rows = [sessions.row(ours.name, "all", judged), *_by_source(ours, judged)]
+    rows += [sessions.row(other.name, "all", await sessions.judge_sessions(labelled, other)) for other in others]
+    return Evaluation(path, session_rows=rows)
+
+
+def _by_source(policy: Policy, judged: Sequence[JudgedTurn]) -> list[SessionRow]:
+    names = sorted({one.source for one in judged})
+    if len(names) < 2:
+        return []
+    return [sessions.row(policy.name, name, [one for one in judged if one.source == name]) for name in names]

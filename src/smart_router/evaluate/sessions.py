@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from smart_router.decide.switch import Standing
-from smart_router.evaluate.jsonl import load_lines, media_kind, text_of
+from smart_router.evaluate.jsonl import load_lines, media_kind, source_of, text_of
 from smart_router.evaluate.policies import Policy
 from smart_router.types import Ask, Decision, MediaKind
 
@@ -154,4 +154,4 @@ def _conversation(given: dict[str, Any]) -> Conversation:
     )
     if len(turns) < 2:
         raise ValueError("a conversation has at least two turns")
-    return Conversation(turns, str(given.get("source", "")).partition(":")[0] or "unknown")
+    return Conversation(turns, source_of(given))
