@@ -16,7 +16,6 @@ hypothesis.settings.register_profile("ours", derandomize=True, deadline=None, ma
 hypothesis.settings.load_profile("ours")
 
 ALSO_READ = (
-    "API_KEYS_FILE",
     "PORT",
     "RATE_LIMIT_PER_MINUTE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",

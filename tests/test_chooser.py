@@ -9,9 +9,9 @@ import pytest
 from smart_router.chooser import Chooser, policy_from
 from smart_router.classify.base import Query
 from smart_router.decide.switch import BACK_CHANNEL, NOTHING_SAID, SECOND_OPINION, Standing
-from smart_router.errors import BadRequest, UnknownUseCase
+from smart_router.errors import BadRequest, Forbidden, UnknownUseCase
 from smart_router.second_opinion import SecondOpinion
-from smart_router.types import Decision
+from smart_router.types import Decision, Grant
 from tests.choosing import REGISTRY, USE_CASES, FakeClassifier
 from tests.fakes import a_model, a_registry, a_use_case, an_ask, an_image, settings
 
@@ -410,3 +410,60 @@ async def test_media_that_the_named_use_case_does_not_take_are_told(passing: Cho
     found = await passing.choose(an_ask("and this", use_case="stt", carried=IMAGE), None)
     with pytest.raises(BadRequest, match="no model of use case stt takes image"):
         passing.candidates(an_ask(use_case="stt", carried=IMAGE), found)
+
+
+# what the caller's key is for
+
+
+def limited(use_cases: Sequence[str] | None = None, models: Sequence[str] | None = None) -> Grant:
+    return Grant(
+        "ann",
+        frozenset(("route",)),
+        None if use_cases is None else frozenset(use_cases),
+        None if models is None else frozenset(models),
+    )
+
+
+PAIR = a_registry(
+    a_model("large", fallbacks=["small"]), a_model("small"), use_cases=[a_use_case("agent", "large", "small")]
+)
+
+
+def permitted(grant: Grant, model: str | None = None) -> list[str]:
+    found = Chooser(PAIR, FakeClassifier(), settings()).candidates(
+        an_ask(model=model, grant=grant), Decision("agent", 1.0, "explicit")
+    )
+    return [model.id for model in found]
+
+
+@pytest.mark.parametrize(
+    ("grant", "expected"),
+    [
+        (limited(), ["large", "small"]),
+        (limited(["agent", "tts"]), ["large", "small"]),
+        (limited(models=["small"]), ["small"]),
+        (limited(["agent"], ["small", "large"]), ["large", "small"]),
+    ],
+)
+def test_of_the_models_those_are_left_that_the_key_is_for(grant: Grant, expected: list[str]) -> None:
+    assert permitted(grant) == expected
+
+
+@pytest.mark.parametrize(
+    ("grant", "says"),
+    [
+        (limited(["tts", "stt"]), "not for agent; it is for stt, tts"),
+        (limited([]), "it is for nothing"),
+        (limited(models=["other"]), "not for large or small; .*: other"),
+        (limited(models=[]), ": none"),
+    ],
+)
+def test_where_none_is_left_that_is_forbidden(grant: Grant, says: str) -> None:
+    with pytest.raises(Forbidden, match=says):
+        permitted(grant)
+
+
+def test_a_model_that_the_client_named_is_not_replaced_by_one_that_it_may_have() -> None:
+    assert permitted(limited(models=["large"]), model="large") == ["large"]
+    with pytest.raises(Forbidden, match="not for large; the models that it is for: small"):
+        permitted(limited(models=["small"]), model="large")

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from smart_router.access.keyring import ANYBODY, KeyRing
 from smart_router.api.asgi import Handler
-from smart_router.api.auth import ANYBODY, Door
+from smart_router.api.auth import Door
 from smart_router.api.openai import OpenAIApi
 from smart_router.api.route import RouteApi
 from smart_router.api.visit import Desk
@@ -94,7 +95,7 @@ class Router:
         self.shadow = Shadow(every_turn, metrics, self.stats, share)
         chooser, opener = Chooser(REGISTRY, self.classifier, chosen), Opener(fleet, chosen, metrics)
         pipeline = Pipeline(chosen, chooser, self.store, fleet, opener, metrics, (self.stats,), self.shadow)
-        desk = Desk(Door(chosen), chosen, (self.stats,))
+        desk = Desk(Door(KeyRing(chosen, REGISTRY.use_cases, REGISTRY.models)), chosen, (self.stats,))
         ours, openai = RouteApi(pipeline, desk, REGISTRY.defaults), OpenAIApi(pipeline, desk, REGISTRY)
         self.front = Front({"/route": ours.route, "/classify": ours.classify}, openai, {})
         self.handler: Handler = self.front
@@ -284,7 +285,7 @@ async def test_asking_always_gives_scores_and_says_why(router: Router) -> None:
 
 
 async def test_asking_changes_nothing(router: Router) -> None:
-    key = Key(ANYBODY, "s1")
+    key = Key(ANYBODY.id, "s1")
     await router.route(FIRST)
     before = await router.store.get(key)
     found = (await router.classify(SWITCH)).json
@@ -299,7 +300,7 @@ async def test_asking_changes_nothing(router: Router) -> None:
 async def test_a_use_case_that_was_left_is_an_earlier_one(router: Router) -> None:
     await router.route(FIRST)
     await router.route(SWITCH)
-    session = await router.store.get(Key(ANYBODY, "s1"))
+    session = await router.store.get(Key(ANYBODY.id, "s1"))
     found = standing_of(session)
     assert found is not None
     assert (found.use_case, found.earlier) == ("stt", frozenset({"agent"}))

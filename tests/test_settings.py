@@ -139,7 +139,7 @@ def test_a_malformed_value_of_dotenv_stops_the_start() -> None:
         load_settings()
 
 
-@pytest.mark.parametrize("line", ["RATE_LIMIT_PER_MINUTE=60", "API_KEYS_FILE=keys.json"])
+@pytest.mark.parametrize("line", ["RATE_LIMIT_PER_MINUTE=60"])
 def test_a_guard_of_dotenv_that_is_not_enforced_stops_the_start(line: str) -> None:
     dotenv(line)
     with pytest.raises(ConfigurationError, match=line.partition("=")[0]):
@@ -245,7 +245,7 @@ def test_a_secret_is_not_printed_among_the_mistakes_of_others(monkeypatch: Set) 
     assert SECRET not in message
 
 
-@pytest.mark.parametrize(("name", "value"), [("RATE_LIMIT_PER_MINUTE", "60"), ("API_KEYS_FILE", "keys.json")])
+@pytest.mark.parametrize(("name", "value"), [("RATE_LIMIT_PER_MINUTE", "60")])
 def test_a_guard_that_is_not_enforced_yet_stops_the_start(monkeypatch: Set, name: str, value: str) -> None:
     assert refusal(monkeypatch, **{name: value}).startswith(f"{name}: ")
 

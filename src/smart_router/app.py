@@ -4,12 +4,14 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from smart_router import __version__
+from smart_router.access.keyring import KeyRing
 from smart_router.api.asgi import Handler
 from smart_router.api.auth import Door
 from smart_router.api.errors import install_error_handlers
@@ -57,7 +59,8 @@ def create_app(settings: Settings | None = None) -> Handler:
     registry = load_registry(settings.model_registry or default_registry_path(), environment())
     classifier, store, fleet = open_classifier(registry, settings), open_store(settings), Fleet(registry, settings)
     _warn_of_sleepers(registry)
-    stats, metrics, door = Stats(), Metrics(), Door(settings)
+    keys = KeyRing(settings, registry.use_cases, registry.models)
+    stats, metrics, door = Stats(), Metrics(), Door(keys)
     request_log, tracing = RequestLog(), open_tracing(environment(), DATA_PLANE)
     observers = (stats, metrics, request_log)
     chooser = Chooser(registry, classifier, settings, open_second_opinion(fleet, registry, settings))
@@ -68,7 +71,8 @@ def create_app(settings: Settings | None = None) -> Handler:
     route, openai = RouteApi(pipeline, desk, registry.defaults), OpenAIApi(pipeline, desk, registry)
 
     shared_stats = SharedStats(stats, store.counts)
-    control_plane = _control_plane(classifier, store, fleet, registry, request_log, shared_stats, shadow, tracing)
+    parts = Parts(registry, classifier, store, fleet, keys, shared_stats, shadow, request_log, tracing)
+    control_plane = _control_plane(parts)
     control_plane.include_router(session_routes(store, door, settings.routing_mode))
     control_plane.include_router(ops_routes(Ops(registry, fleet, store, classifier, shared_stats, metrics), door))
     control_plane.include_router(model_routes(Catalogue(registry, fleet), door))
@@ -104,36 +108,52 @@ def _warn_of_sleepers(registry: Registry) -> None:
             )
 
 
-def _control_plane(
-    classifier: Classifier,
-    store: SessionStore,
-    fleet: Fleet,
-    registry: Registry,
-    request_log: RequestLog,
-    shared_stats: SharedStats,
-    shadow: Shadow | None,
-    tracing: Tracing | None,
-) -> FastAPI:
+@dataclass(frozen=True)
+class Parts:
+    """What begins and ends with the process."""
+
+    registry: Registry
+    classifier: Classifier
+    store: SessionStore
+    fleet: Fleet
+    keys: KeyRing
+    stats: SharedStats
+    shadow: Shadow | None
+    request_log: RequestLog
+    tracing: Tracing | None
+
+    async def start(self) -> None:
+        self.classifier.start()
+        await self.store.start()
+        await self.fleet.start()
+        self.stats.start()
+        self.keys.start()
+        log.info(
+            "ready", use_cases=len(self.registry.use_cases), classifier=self.classifier.kind, sessions=self.store.kind
+        )
+
+    async def close(self) -> None:
+        await self.keys.close()
+        if self.shadow is not None:
+            await self.shadow.close()
+        await self.fleet.close()
+        await self.stats.close()
+        await self.store.close()
+        self.classifier.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
+        self.request_log.close()
+
+
+def _control_plane(parts: Parts) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        classifier.start()
-        await store.start()
-        await fleet.start()
-        shared_stats.start()
+        await parts.start()
         _settle_the_heap()
-        log.info("ready", use_cases=len(registry.use_cases), classifier=classifier.kind, sessions=store.kind)
         try:
             yield
         finally:
-            if shadow is not None:
-                await shadow.close()
-            await fleet.close()
-            await shared_stats.close()
-            await store.close()
-            classifier.close()
-            if tracing is not None:
-                await asyncio.to_thread(tracing.close)
-            request_log.close()
+            await parts.close()
 
     app = FastAPI(title="smart-router", version=__version__, description=DESCRIPTION, lifespan=lifespan)
     install_error_handlers(app)

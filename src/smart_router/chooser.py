@@ -8,11 +8,11 @@ from smart_router.classify.base import Query
 from smart_router.classify.classifier import Classifier
 from smart_router.decide import followup, modality, switch
 from smart_router.decide.switch import NeedsScores, Policy, Standing
-from smart_router.errors import BadRequest, UnknownUseCase
+from smart_router.errors import BadRequest, Forbidden, UnknownUseCase
 from smart_router.registry import Model, Registry
 from smart_router.second_opinion import SecondOpinion
 from smart_router.settings import Settings
-from smart_router.types import Ask, Decision, MediaKind
+from smart_router.types import Ask, Decision, Grant, MediaKind
 
 
 class Chooser:
@@ -89,6 +89,7 @@ class Chooser:
 
         Raises:
             BadRequest: none takes what is attached.
+            Forbidden: the caller's key is not for this use case, or for none of them.
         """
         key = (ask.model, decision.use_case, ask.attached | ask.carried, ask.needs, ask.held_at is None)
         found = self._candidates.get(key)
@@ -97,7 +98,7 @@ class Chooser:
         if not found:
             kinds = ", ".join(sorted(ask.attached | ask.carried))
             raise BadRequest(f"attachments: no model of use case {decision.use_case} takes {kinds}")
-        return found
+        return found if ask.grant is None else _permitted(ask.grant, decision.use_case, ask.model, found)
 
     def _found(self, ask: Ask, use_case: str, seen: frozenset[MediaKind]) -> tuple[Model, ...]:
         models = self._registry.models
@@ -141,6 +142,19 @@ class Chooser:
     def _known(self, standing: Standing | None) -> Standing | None:
         """A session may outlive its use case."""
         return standing if standing and standing.use_case in self._use_cases else None
+
+
+def _permitted(grant: Grant, use_case: str, named: str | None, models: tuple[Model, ...]) -> tuple[Model, ...]:
+    """A model that the client named is not replaced by another one that it may have."""
+    if grant.use_cases is not None and use_case not in grant.use_cases:
+        raise Forbidden(f"this key is not for {use_case}; it is for {', '.join(sorted(grant.use_cases)) or 'nothing'}")
+    if grant.models is None:
+        return models
+    wanted = [named] if named is not None else [model.id for model in models]
+    if grant.models.isdisjoint(wanted):
+        may = ", ".join(sorted(grant.models)) or "none"
+        raise Forbidden(f"this key is not for {' or '.join(wanted)}; the models that it is for: {may}")
+    return tuple(model for model in models if model.id in grant.models)
 
 
 def able(model: Model) -> frozenset[str]:

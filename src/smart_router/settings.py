@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     # The door
     router_port: int = Field(8001, ge=1, le=65535, validation_alias=AliasChoices("ROUTER_PORT", "PORT"))
     api_key: SecretStr | None = None
+    api_keys_file: Path | None = None
+    allow_open: bool = False  # without a key, on an address that others can reach
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
     max_query_chars: int = Field(32_768, ge=1, le=10_000_000)
@@ -139,7 +141,6 @@ def _readable_url(url: str) -> bool:
 
 # Named in the contract, not enforced yet: a guard that silently does nothing is worse than none.
 _NOT_YET = {
-    "API_KEYS_FILE": "use API_KEY, one shared key",
     "RATE_LIMIT_PER_MINUTE": "leave it at 0 and limit in front of the router",
 }
 

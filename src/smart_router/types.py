@@ -11,12 +11,28 @@ Api = Literal["chat", "transcriptions", "speech"]
 Reason = Literal["explicit", "modality", "session", "classified", "switched", "fallback", "degraded"]
 RoutingMode = Literal["realtime", "standard"]
 LogFormat = Literal["auto", "json", "console"]
+Scope = Literal["route", "admin", "metrics"]
 
 RESPONSE_ID = r"[A-Za-z0-9_-]{1,128}"  # of a stored response
 Keeps = Literal["session", "peek", "nothing"]  # "peek": a session is looked at, but not counted, prolonged or moved
 
 NOTHING: frozenset[Any] = frozenset()
 MEDIA_KINDS: tuple[MediaKind, ...] = ("image", "audio", "video")
+SCOPES: tuple[Scope, ...] = ("route", "admin", "metrics")
+
+
+class Grant(Struct, frozen=True):
+    """What a caller may do. *id* is whose sessions are theirs; None of use cases or models: all of them."""
+
+    id: str
+    scopes: frozenset[Scope]
+    use_cases: frozenset[str] | None = None
+    models: frozenset[str] | None = None
+
+    @property
+    def limited(self) -> bool:
+        """To some of the use cases or models."""
+        return self.use_cases is not None or self.models is not None
 
 
 class Attachment(Struct, frozen=True):
@@ -39,7 +55,7 @@ class Ask(Struct, frozen=True):
     """One validated request: what there is to decide on, and how to answer."""
 
     request_id: str
-    caller: str  # whose session it is; a digest, never a key
+    caller: str  # whose session it is: the id of a grant, never a key
     query: str
     session_id: str
     modality: Modality | None = None
@@ -61,6 +77,7 @@ class Ask(Struct, frozen=True):
     path: str = "/route"  # of ours, for the log
     previous: str = ""  # what the user said in the turn before, where the client sends that along
     debug: bool = False  # the client wants to see why
+    grant: Grant | None = None  # where it limits the caller to some use cases or models
     trace: "Trace | None" = None  # where tracing is on
 
     @property

@@ -8,21 +8,23 @@ import pytest
 from smart_router.api.wire import RouteRequest, ask_from, checked_session_id, decode_request, explanation
 from smart_router.errors import BadRequest
 from smart_router.registry import Defaults
-from smart_router.types import Ask, Attachment, Because
+from smart_router.types import Ask, Attachment, Because, Grant
 from tests.fakes import PIXEL, a_decision, settings
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
+
+ANN = Grant("ann", frozenset(("route",)))
 
 
 def decoded(**fields: Any) -> RouteRequest:
     return decode_request(json.dumps({"query": "Hi"} | fields).encode())
 
 
-def asked(*, limits: dict[str, Any] | None = None, **fields: Any) -> Ask:
+def asked(*, limits: dict[str, Any] | None = None, grant: Grant = ANN, **fields: Any) -> Ask:
     return ask_from(
         decoded(**fields),
         request_id="r1",
-        caller="ann",
+        grant=grant,
         session_id="s1",
         debug=False,
         settings=settings(**limits or {}),
@@ -34,6 +36,13 @@ def refusal(body: bytes | None = None, *, limits: dict[str, Any] | None = None, 
     with pytest.raises(BadRequest) as caught:
         decode_request(body) if body is not None else asked(limits=limits, **fields)
     return caught.value.message
+
+
+def test_what_the_caller_may_do_goes_along_only_where_it_is_less_than_everything() -> None:
+    limited = Grant("ann", frozenset(("route",)), use_cases=frozenset(("agent",)))
+    assert asked().grant is None
+    assert asked(grant=limited).grant == limited
+    assert asked(grant=limited).caller == "ann"
 
 
 def test_a_query_is_enough_and_the_registrys_defaults_fill_in() -> None:

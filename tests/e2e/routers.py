@@ -28,7 +28,7 @@ KEY = "sk-Correct.Horse-Battery_Staple"  # of routers that ask for one
 READY_WITHIN_S = 30.0
 POLL_S = 0.02
 SOON_S = 5.0
-_OURS = {name.upper() for name in Settings.model_fields} | {"PORT", "API_KEYS_FILE", "RATE_LIMIT_PER_MINUTE"}
+_OURS = {name.upper() for name in Settings.model_fields} | {"PORT", "RATE_LIMIT_PER_MINUTE"}
 
 
 @dataclass(frozen=True)

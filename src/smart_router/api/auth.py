@@ -1,51 +1,51 @@
-"""Who is calling: a shared key, or anybody."""
+"""The door: what a request's key opens."""
 
-import hashlib
-import hmac
-
-from smart_router.api.asgi import Scope
+from smart_router.access.keyring import ANYBODY, KeyRing
+from smart_router.api.asgi import Scope as Request
 from smart_router.errors import Forbidden, Unauthorized
-from smart_router.settings import Settings
-
-ANYBODY = "anybody"
+from smart_router.types import Grant, Scope
 
 
 class Door:
-    """Knows the shared key, if there is one. A caller is a digest: the key itself goes no further."""
+    """Lets in whoever has a key, or anybody where there is none."""
 
-    def __init__(self, settings: Settings) -> None:
-        key = settings.api_key.get_secret_value().strip() if settings.api_key else ""
-        self._digest = hashlib.sha256(key.encode()).digest() if key else None
-        self._caller = self._digest.hex()[:16] if self._digest else ANYBODY
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
 
-    @property
-    def open(self) -> bool:
-        return self._digest is None
-
-    def caller(self, scope: Scope) -> str:
+    def enter(self, request: Request, *scopes: Scope) -> Grant:
         """
+        What the caller may do, of which one of *scopes* is asked for here; without any, a key is enough.
+
         Raises:
-            Unauthorized: the request carries the key neither as `Authorization: Bearer …` nor as `X-API-Key`.
+            Unauthorized: the request carries no key that is known, as `Authorization: Bearer …` or `X-API-Key`.
+            Forbidden: the key is known, but not for this.
         """
-        if self._digest is None:
-            return ANYBODY
-        keys = [value for name, value in scope["headers"] if name == b"authorization"]
+        grant = ANYBODY if self._keys.open else self._known(request)
+        if scopes and grant.scopes.isdisjoint(scopes):
+            raise Forbidden(self._not_for(grant, scopes))
+        return grant
+
+    def metrics(self, request: Request) -> None:
+        """
+        Open to all unless keys have scopes.
+
+        Raises:
+            Unauthorized, Forbidden
+        """
+        if self._keys.filed:
+            self.enter(request, "metrics", "admin")
+
+    def _known(self, request: Request) -> Grant:
+        keys = [value for name, value in request["headers"] if name == b"authorization"]
         if not keys:  # Anthropic's clients
-            keys = [b"Bearer " + value for name, value in scope["headers"] if name == b"x-api-key"]
+            keys = [b"Bearer " + value for name, value in request["headers"] if name == b"x-api-key"]
         scheme, _, key = keys[0].partition(b" ") if len(keys) == 1 else (b"", b"", b"")
-        digest = hashlib.sha256(key.strip()).digest()
-        if not hmac.compare_digest(digest, self._digest) or scheme.lower() != b"bearer":
+        grant = self._keys.find(key.strip())
+        if grant is None or scheme.lower() != b"bearer":
             raise Unauthorized("send the router's key as `Authorization: Bearer <key>`")
-        return self._caller
+        return grant
 
-    def admin(self, scope: Scope) -> None:
-        """
-        Whoever has the shared key may administrate.
-
-        Raises:
-            Unauthorized: see `caller`.
-            Forbidden: there is no key, so nobody can be told from anybody else.
-        """
-        if self._digest is None:
-            raise Forbidden("only whoever has the key may do this, and no key is configured; set API_KEY")
-        self.caller(scope)
+    def _not_for(self, grant: Grant, scopes: tuple[Scope, ...]) -> str:
+        if self._keys.open:
+            return "only whoever has the key may do this, and no key is configured; set API_KEY or API_KEYS_FILE"
+        return f"this key may {', '.join(sorted(grant.scopes))} only; use one with the scope {' or '.join(scopes)}"

@@ -95,14 +95,14 @@ def model_routes(catalogue: Catalogue, door: Door) -> APIRouter:
     @routes.get("/api/models", operation_id="chat_models")
     async def list_models(request: Request, response: Response) -> ModelList:
         """What a request's `model` may be."""
-        door.caller(request.scope)
+        door.enter(request.scope)
         response.headers["X-Request-ID"] = uuid.uuid4().hex
         return ModelList(data=list(catalogue.entries()))
 
     @routes.get("/v1/models/{model_id:path}")
     async def read_model(request: Request, model_id: str) -> ModelOut:
         """One of them."""
-        door.caller(request.scope)
+        door.enter(request.scope)
         return catalogue.entry(model_id)
 
     @routes.get("/api/healthz")

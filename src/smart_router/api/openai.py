@@ -24,7 +24,7 @@ from smart_router.opening import Attempt
 from smart_router.pipeline import Pipeline
 from smart_router.registry import Registry
 from smart_router.sessions.base import Held
-from smart_router.types import NOTHING, RESPONSE_ID, Ask, Headers, Keeps
+from smart_router.types import NOTHING, RESPONSE_ID, Ask, Grant, Headers, Keeps
 from smart_router.upstream.base import Forward, Forwarded
 from smart_router.upstream.fleet import Lease
 from smart_router.upstream.response import Header
@@ -106,32 +106,32 @@ class OpenAIApi:
             visit.leave()
 
     async def _asked(self, visit: Visit, api: Api, scope: Scope, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
-        caller = self._desk.caller(scope)
+        grant = self._desk.admit(scope)
         if api.upload:
-            return await self._uploaded(visit, api, caller, receive)
+            return await self._uploaded(visit, api, grant, receive)
         body = await visit.json_body(receive, self._desk.settings)
         head = read_head(body)
         if visit.path == CHAT_PATH and (lacking := _lacking(head)):
             body = with_fields(body, lacking)
             head = read_head(body)
-        return await self._read(visit, api, caller, body, head)
+        return await self._read(visit, api, grant, body, head)
 
     async def _read(
-        self, visit: Visit, api: Api, caller: str, body: bytes, head: Head
+        self, visit: Visit, api: Api, grant: Grant, body: bytes, head: Head
     ) -> tuple[Ask, Attempt[Forwarded]]:
         use_case, model = self.resolve(head.model)
         session = visit.session(None if b"x-session-id" in visit.headers else head.session_id)
         turn = Turn()
         if (model is None or session is None) and not api.needs:
             turn = last_turn(head)
-        held = await self._previous(api, caller, head.previous_response_id)
+        held = await self._previous(api, grant.id, head.previous_response_id)
         if held is not None:
             model = held.model
         if session is None:
-            session = held.session_id if held else _session_of(head, caller, turn)
+            session = held.session_id if held else _session_of(head, grant.id, turn)
         ask = Ask(
             visit.request_id,
-            caller,
+            grant.id,
             turn.text,
             session,
             use_case=use_case,
@@ -146,6 +146,7 @@ class OpenAIApi:
             path=api.path,
             previous=turn.previous,
             debug=visit.debug,
+            grant=grant if grant.limited else None,
             trace=visit.trace,
         )
         return ask, Onward(api.path, self._headers(visit), body, head)
@@ -169,7 +170,7 @@ class OpenAIApi:
         held = await self._pipeline.held(caller, id)
         return held if held is not None and held.model in self._registry.models else None
 
-    async def _uploaded(self, visit: Visit, api: Api, caller: str, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
+    async def _uploaded(self, visit: Visit, api: Api, grant: Grant, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
         most, headers = self._desk.settings.max_body_bytes, visit.headers
         check_length(headers.get(b"content-length"), most)
         visit.expect_body(self._desk.settings)
@@ -181,7 +182,7 @@ class OpenAIApi:
         session = visit.session(None) or uuid.uuid4().hex
         ask = Ask(
             visit.request_id,
-            caller,
+            grant.id,
             "",
             session,
             use_case=use_case,
@@ -191,6 +192,7 @@ class OpenAIApi:
             keeps=api.keeps,
             path=api.path,
             debug=visit.debug,
+            grant=grant if grant.limited else None,
             trace=visit.trace,
         )
         return ask, OnwardUpload(api.path, self._headers(visit), upload)
@@ -200,7 +202,7 @@ class OpenAIApi:
         found = _RESPONSE.fullmatch(scope["path"])
         if found is None:
             raise UnknownPath(f"{visit.path[:200]}: there is no such path here; see /docs for what there is")
-        caller = self._desk.door.caller(scope)
+        caller = self._desk.door.enter(scope, "route").id
         id, cancel = found.groups()
         method = "POST" if cancel else "GET"
         if scope["method"] != method:

@@ -152,13 +152,13 @@ def ops_routes(ops: Ops, door: Door) -> APIRouter:
     @routes.get("/stats")
     async def stats(request: Request) -> dict[str, Any]:
         """Counts and averages (seconds) over all routers; `scope` is `replica` where it is this one's alone."""
-        door.caller(request.scope)
+        door.enter(request.scope)
         return await ops.stats()
 
     @routes.delete("/stats")
     async def forget_stats(request: Request) -> dict[str, Any]:
-        """Begin counting anew. Needs a key, so a router without one refuses."""
-        door.admin(request.scope)
+        """Begin counting anew. Needs a key for it, so a router without one refuses."""
+        door.enter(request.scope, "admin")
         await ops.forget_stats()
         return {"success": True, "message": "Statistics begin anew"}
 
@@ -169,7 +169,10 @@ def ops_routes(ops: Ops, door: Door) -> APIRouter:
 
     @routes.get("/metrics", response_class=Response)
     async def metrics(request: Request) -> Response:
-        """Prometheus text format, or OpenMetrics with exemplars for who asks for it."""
+        """
+        Prometheus text format, or OpenMetrics with exemplars for who asks for it. Open to all unless keys have scopes.
+        """
+        door.metrics(request.scope)
         text, content_type = ops.metrics(request.headers.get("accept", ""))
         return Response(text, headers={"content-type": content_type})
 

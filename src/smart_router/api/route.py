@@ -66,12 +66,12 @@ class RouteApi:
         await send_json(send, 200, wire.encode(answer), headers)
 
     async def _ask(self, visit: Visit, scope: Scope, receive: Receive) -> Ask:
-        caller, settings = self._desk.caller(scope), self._desk.settings
+        grant, settings = self._desk.admit(scope), self._desk.settings
         request = wire.decode_request(await visit.json_body(receive, settings))
         ask = wire.ask_from(
             request,
             request_id=visit.request_id,
-            caller=caller,
+            grant=grant,
             session_id=visit.session(request.session_id) or uuid.uuid4().hex,
             debug=visit.debug,
             settings=settings,

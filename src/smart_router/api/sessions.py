@@ -37,7 +37,7 @@ def session_routes(store: SessionStore, door: Door, mode: RoutingMode) -> APIRou
     routes = APIRouter(tags=["sessions"])
 
     def key(request: Request, session_id: str) -> Key:
-        return Key(door.caller(request.scope), checked_session_id(session_id))
+        return Key(door.enter(request.scope, "route").id, checked_session_id(session_id))
 
     @routes.get("/sessions/{session_id}")
     async def read_session(request: Request, session_id: str) -> SessionOut:

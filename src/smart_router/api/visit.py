@@ -24,7 +24,7 @@ from smart_router.errors import (
 from smart_router.observe.finished import Finished, Observer, Outcome, tell
 from smart_router.observe.tracing import Tracing
 from smart_router.settings import Settings
-from smart_router.types import Ask, Decision
+from smart_router.types import Ask, Decision, Grant
 
 log = structlog.get_logger("api")
 
@@ -172,14 +172,14 @@ class Desk:
         self.settings = settings
         self.observers = observers
 
-    def caller(self, scope: Scope) -> str:
+    def admit(self, scope: Scope) -> Grant:
         """
         Raises:
-            MethodNotAllowed, Unauthorized
+            MethodNotAllowed, Unauthorized, Forbidden
         """
         if scope["method"] != "POST":
             raise MethodNotAllowed(scope["path"], "POST")
-        return self.door.caller(scope)
+        return self.door.enter(scope, "route")
 
     async def failed(self, visit: Visit, send: Send, error: BaseException, *, observe: bool) -> None:
         """

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from smart_router.errors import BadRequest
 from smart_router.registry import Defaults
 from smart_router.settings import Settings
-from smart_router.types import MEDIA_KINDS, Ask, Attachment, Because, Decision, MediaKind, Modality, Reason
+from smart_router.types import MEDIA_KINDS, Ask, Attachment, Because, Decision, Grant, MediaKind, Modality, Reason
 
 SESSION_ID = re.compile(r"[A-Za-z0-9._:@~+=-]{1,128}")
 SESSION_ID_RULE = "1 to 128 letters, digits and . _ : @ ~ + = -"
@@ -162,7 +162,7 @@ def ask_from(
     request: RouteRequest,
     *,
     request_id: str,
-    caller: str,
+    grant: Grant,
     session_id: str,
     debug: bool,
     settings: Settings,
@@ -177,7 +177,7 @@ def ask_from(
         raise BadRequest(f"attachments: at most {settings.max_attachments} are taken")
     return Ask(
         request_id=request_id,
-        caller=caller,
+        caller=grant.id,
         query=request.query,
         session_id=session_id,
         modality=request.modality,
@@ -189,6 +189,7 @@ def ask_from(
         stream=request.stream,
         remember=request.remember,
         debug=debug,
+        grant=grant if grant.limited else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from smart_router.cli import classifier, client, dashboards, demo, evaluate, serve, simulate
+from smart_router.cli import classifier, client, dashboards, demo, evaluate, keys, serve, simulate
 
 app = typer.Typer(
     name="smart-router",
@@ -17,5 +17,6 @@ app.command("simulate")(simulate.simulate)
 app.command("route")(client.route)
 app.command("classify")(client.classify)
 app.command("eval")(evaluate.evaluate)
+app.add_typer(keys.app, name="keys")
 app.add_typer(classifier.app, name="classifier")
 app.add_typer(dashboards.app, name="dashboards")

@@ -1,11 +1,15 @@
 """`smart-router serve`."""
 
 import socket
-from typing import Annotated
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smart_router.cli.failing import CONFIGURATION, fail, plain_errors
+
+if TYPE_CHECKING:
+    from smart_router.settings import Settings
 
 KEEP_ALIVE_S = 75  # idle client connections; longer than what load balancers keep theirs
 GRACE_S = 30  # for streams under way when told to stop
@@ -33,7 +37,7 @@ def serve(
         if workers > 1 and not settings.redis_url:
             fail("--workers: several processes share sessions through Redis; set REDIS_URL", CONFIGURATION)
         configure_logs(settings.log_level, settings.log_format)
-        _warn_if_open_to_all(host, settings.api_key is not None)
+        _check_who_can_come_in(host, settings)
         app = create_app(settings)
         port = port or settings.router_port
         _check_that_it_is_free(host, port)
@@ -73,6 +77,23 @@ def _check_that_it_is_free(host: str, port: int) -> None:
         fail(f"cannot listen on {host} port {port} ({exc.strerror}); stop what does, or give --port", CONFIGURATION)
 
 
-def _warn_if_open_to_all(host: str, keyed: bool) -> None:
-    if not keyed and host not in ("127.0.0.1", "::1", "localhost"):
-        typer.echo(f"smart-router: listening on {host} without a key: anybody can use it. Set API_KEY.", err=True)
+def _check_who_can_come_in(host: str, settings: "Settings") -> None:
+    """Without a key, only whoever is on this machine, unless that is what the operator wants."""
+    if settings.api_key is not None or settings.api_keys_file is not None:
+        return
+    if not _is_loopback(host) and not settings.allow_open:
+        fail(
+            f"without a key, anybody who reaches {host} could use the router; set API_KEY (for example to what "
+            "`openssl rand -hex 32` prints) or API_KEYS_FILE, or ALLOW_OPEN=true if that is what you want",
+            CONFIGURATION,
+        )
+    typer.echo("smart-router: no key is configured: whoever reaches this address can use the router", err=True)
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether all addresses that *host* stands for can only be reached from this machine."""
+    try:
+        found = socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        return False
+    return all(ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)

@@ -1,0 +1,110 @@
+"""`smart-router keys …`: the file of keys, API_KEYS_FILE. A running router reads it again by itself."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from smart_router.cli.failing import CONFIGURATION, fail, plain_errors
+from smart_router.types import SCOPES
+
+app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Option("--file", help="The file of keys.", envvar="API_KEYS_FILE")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT_FILE = Path("keys.json")
+
+
+class _Scope(StrEnum):
+    """`types.Scope`, as typer wants it."""
+
+    ROUTE = "route"
+    ADMIN = "admin"
+    METRICS = "metrics"
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="Whose key it is, for people.")],
+    file: File = DEFAULT_FILE,
+    scope: Annotated[list[_Scope] | None, typer.Option(help="What it is for; default: route.")] = None,
+    use_case: Annotated[list[str] | None, typer.Option(help="Only these use cases; default: all.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only these models; default: all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Make a key and show it, once.
+
+    Example: smart-router keys create --name "mobile app" --scope route --use-case agent
+    """
+    from smart_router.access.keyfile import change_keys, new_entry
+
+    scopes = [known for known in SCOPES if known in (scope or [_Scope.ROUTE])]
+    key, entry = new_entry(name, scopes, use_cases=_given(use_case), models=_given(model))
+    with plain_errors():
+        change_keys(file, lambda entries: (*entries, entry))
+    if as_json:
+        typer.echo(json.dumps({"id": entry.id, "key": key}))
+        return
+    typer.echo(key)
+    typer.echo(f"This is {entry.id} in {file}. The key is not kept anywhere: copy it now.", err=True)
+
+
+@app.command("list")
+def list_keys(file: File = DEFAULT_FILE, as_json: AsJson = False) -> None:
+    """
+    Show which keys there are, and what they are for.
+
+    Example: smart-router keys list
+    """
+    from smart_router.access.keyfile import read_keys
+
+    with plain_errors():
+        entries = read_keys(file)
+    rows = [
+        {
+            "id": entry.id,
+            "name": entry.name,
+            "scopes": list(entry.scopes),
+            "created": entry.created,
+            "use_cases": None if entry.use_cases is None else list(entry.use_cases),
+            "models": None if entry.models is None else list(entry.models),
+        }
+        for entry in entries
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for row, entry in zip(rows, entries, strict=True):
+        limits = [*(entry.use_cases or ()), *(entry.models or ())]
+        only = f"  only {', '.join(limits)}" if limits else ""
+        typer.echo(f"{entry.id:<16} {','.join(entry.scopes):<20} {entry.created:<26} {row['name']}{only}")
+
+
+@app.command()
+def revoke(
+    id: Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")], file: File = DEFAULT_FILE
+) -> None:
+    """
+    Make a key worthless. A running router notices within seconds.
+
+    Example: smart-router keys revoke k_3f9a61c0d2b4
+    """
+    from smart_router.access.keyfile import Entry, change_keys, read_keys
+
+    def without(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        left = tuple(entry for entry in entries if entry.id != id)
+        if len(left) == len(entries):
+            fail(f"{file} has no key {id}; see `smart-router keys list`", CONFIGURATION)
+        return left
+
+    with plain_errors():
+        read_keys(file)  # which must exist
+        change_keys(file, without)
+    typer.echo(f"{id} is revoked")
+
+
+def _given(values: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(dict.fromkeys(values)) if values else None

@@ -1,0 +1,173 @@
+"""Which key opens what, while the file of keys changes."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from smart_router.access import keyring
+from smart_router.access.keyfile import change_keys, digest_of, new_entry
+from smart_router.access.keyring import KeyRing
+from smart_router.errors import ConfigurationError
+from tests.fakes import settings
+
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "keys.json"
+
+
+@pytest.fixture
+def log() -> Iterator[list[Any]]:
+    with capture_logs() as found:
+        yield found
+
+
+def a_ring(path: Path | None = None, key: str | None = None) -> KeyRing:
+    return KeyRing(settings(api_keys_file=path, api_key=key), {"agent": 1, "tts": 2}, {"small": 1})
+
+
+def added(path: Path, name: str = "app", **allowed: Any) -> tuple[bytes, str]:
+    """The key and its id."""
+    key, entry = new_entry(name, ["route"], **allowed)
+    change_keys(path, lambda entries: (*entries, entry))
+    return key.encode(), entry.id
+
+
+def revoked(path: Path, id: str) -> None:
+    change_keys(path, lambda entries: [entry for entry in entries if entry.id != id])
+
+
+def test_each_key_opens_its_own(path: Path) -> None:
+    made = dict(added(path) for _ in range(3))
+    ring = a_ring(path)
+    assert {key: ring.find(key).id for key in made} == made  # type: ignore[union-attr]
+    assert ring.find(b"sr-another") is None
+    assert ring.find(b"") is None
+
+
+def test_limits_of_a_key_are_its_grant(path: Path) -> None:
+    key, _ = added(path, use_cases=("agent",), models=("small",))
+    grant = a_ring(path).find(key)
+    assert grant is not None
+    assert grant.limited
+    assert (grant.use_cases, grant.models) == (frozenset(("agent",)), frozenset(("small",)))
+
+
+@pytest.mark.parametrize("allowed", [{"use_cases": ("agent", "sing")}, {"models": ("large",)}])
+def test_a_limit_to_what_is_not_there_is_an_error_that_names_it(path: Path, allowed: dict[str, Any]) -> None:
+    _, id = added(path, **allowed)
+    with pytest.raises(ConfigurationError, match=rf"{id}: .*no '(sing|large)' here; there are"):
+        a_ring(path)
+
+
+def test_a_file_that_is_missing_stops_the_start(path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"keys\.json"):
+        a_ring(path)
+
+
+def test_a_file_without_keys_lets_nobody_in_and_says_so(path: Path, log: list[Any]) -> None:
+    change_keys(path, lambda _: [])
+    ring = a_ring(path)
+    assert not ring.open
+    assert [line["log_level"] for line in log] == ["warning"]
+
+
+# changes
+
+
+def test_a_new_key_opens_and_a_revoked_one_does_not(path: Path) -> None:
+    first, id = added(path)
+    ring = a_ring(path)
+    second, _ = added(path)
+    ring.refresh()
+    assert ring.find(second)
+    revoked(path, id)
+    ring.refresh()
+    assert ring.find(first) is None
+    assert ring.find(second)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"version": 1, "keys": [{"id": "a"}]}'])
+def test_a_wrong_file_leaves_the_keys_and_is_named_once(path: Path, content: str, log: list[Any]) -> None:
+    key, _ = added(path)
+    ring = a_ring(path)
+    path.write_text(content)
+    for _ in range(3):
+        ring.refresh()
+    assert ring.find(key)
+    assert [(line["log_level"], "keys.json" in line["error"]) for line in log] == [("error", True)]
+
+
+def test_and_it_is_read_when_it_is_right_again(path: Path) -> None:
+    first, _ = added(path)
+    ring = a_ring(path)
+    good = path.read_text()
+    path.write_text("{")
+    ring.refresh()
+    path.write_text(good)
+    second, _ = added(path)
+    ring.refresh()
+    assert ring.find(first)
+    assert ring.find(second)
+
+
+def test_a_file_that_is_gone_leaves_the_keys(path: Path, log: list[Any]) -> None:
+    key, _ = added(path)
+    ring = a_ring(path)
+    path.unlink()
+    ring.refresh()
+    assert ring.find(key)
+    assert [line["log_level"] for line in log] == ["error"]
+
+
+def test_a_file_that_is_the_same_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    added(path)
+    ring = a_ring(path)
+    monkeypatch.setattr(keyring, "read_keys", None)
+    ring.refresh()
+
+
+def test_another_file_of_the_same_age_and_size_is_noticed(path: Path) -> None:
+    old, _ = added(path)
+    ring = a_ring(path)
+    age = path.stat().st_mtime_ns
+    document = json.loads(path.read_text())
+    document["keys"][0]["sha256"] = digest_of(b"new")
+    other = path.with_name("other.json")
+    other.write_text(json.dumps(document, indent=2) + "\n")
+    other.replace(path)
+    os.utime(path, ns=(age, age))
+    ring.refresh()
+    assert ring.find(b"new")
+    assert ring.find(old) is None
+
+
+@pytest.mark.asyncio
+async def test_a_running_ring_looks_by_itself(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyring, "LOOK_AGAIN_S", 0.01)
+    added(path)
+    ring = a_ring(path)
+    ring.start()
+    try:
+        key, _ = added(path)
+        async with asyncio.timeout(5):
+            while ring.find(key) is None:  # noqa: ASYNC110 - it looks at a file, which tells nobody
+                await asyncio.sleep(0.01)
+    finally:
+        await ring.close()
+
+
+@pytest.mark.asyncio
+async def test_without_a_file_there_is_nothing_to_look_at() -> None:
+    ring = a_ring()
+    ring.start()
+    await ring.close()
+    assert ring.open
