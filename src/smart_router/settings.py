@@ -61,9 +61,9 @@ class Settings(BaseSettings):
     encoder_prompt: str | None = None  # what stands before every text in a build; None: what the model itself says
     classifier_dir: Path | None = None  # where artifacts built here are kept; None: the user's cache folder
     confidence_threshold: float = Field(0.5, ge=0, le=1)  # probability; below it: the default use case
-    switch_margin: float = Field(0.3, ge=0, le=1)  # probability by which another use case must lead to end a topic
-    return_margin: float = Field(0.1, ge=0, le=1)  # the same, for a use case that the session was in before
-    guard_threshold: float = Field(0.34, ge=0, le=1)  # probability of other use cases together that alarms the guard
+    switch_margin: float = Field(0.15, ge=0, le=1)  # probability by which another use case must lead to end a topic
+    return_margin: float = Field(0.05, ge=0, le=1)  # the same, for a use case that the session was in before
+    guard_threshold: float = Field(0.23, ge=0, le=1)  # probability of other use cases together that alarms the guard
     conflict_threshold: float = Field(0.9, ge=0, le=1)  # probability of a use case that what came with a turn rules out
     shadow_share: float = Field(0.01, ge=0, le=1)  # of the bypassed turns, that are classified afterwards to compare
     llm_classifier_model: str = ""  # id of the model that gives a second opinion; empty: none does

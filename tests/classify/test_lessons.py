@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from smart_router.classify.base import Example, LaterExample, Said
 from smart_router.classify.conversations import Conversation
 from smart_router.classify.lessons import (
-    SPLICED,
+    MISTAKEN,
     STAYING,
     UNKNOWN,
     Lessons,
@@ -56,8 +56,8 @@ def test_the_same_arguments_give_the_same_lessons(examples: list[Example], talks
 def test_lessons_do_not_hang_on_the_order_of_sets_or_the_machine() -> None:
     """Stored heads rest on these: when they change, heads are trained again."""
     assert [(one.turn.text, one.standing, one.previous) for one in spliced(EXAMPLES)[:2]] == [
-        ("fix the bug in this python function", "stt", "write down the recording of the meeting"),
-        ("draft a letter to the school", "stt", "what does she say in the recording"),
+        ("write a python function that sorts a list", "stt", "minutes of the recording please"),
+        ("write a poem about the rain", "agent", "draft a letter to the school"),
     ]
 
 
@@ -77,19 +77,33 @@ def test_some_later_turns_are_also_shown_without_what_came_before() -> None:
     assert {(one.turn.use_case, one.standing) for one in unknown} == {("stt", "agent")}
 
 
+def test_a_few_later_turns_are_also_shown_in_a_session_that_stands_wrong() -> None:
+    talks = [Conversation((Example(f"a {i}", "agent", "en"), Example(f"b {i}", "stt", "en"))) for i in range(1000)]
+    examples = examples_of({name: ["one"] for name in USE_CASES})
+    found = [one for one in lessons_from(examples, talks).later if one.turn.text[0] == "b" and one.standing != "agent"]
+    assert abs(len(found) / 1000 - MISTAKEN) < 0.02
+    assert {one.standing for one in found} == set(USE_CASES) - {"agent"}
+    assert all(one.previous == one.turn.text.replace("b", "a") for one in found)
+
+
+def test_where_there_is_but_one_use_case_no_session_stands_wrong() -> None:
+    talk = Conversation(tuple(Example(f"b {i}", "agent", "en") for i in range(200)))
+    assert {one.standing for one in lessons_from(examples_of({"agent": ["one"]}), [talk]).later} == {"agent"}
+
+
 # splices
 
 
-def test_a_share_of_the_examples_follows_something() -> None:
-    found = spliced(MANY)
-    assert abs(len(found) / len(MANY) - SPLICED) < 0.05
-    assert {one.turn for one in found} < set(MANY)
+def test_every_example_follows_something_unless_that_is_itself() -> None:
+    found = [one.turn for one in spliced(MANY)]
+    assert len(found) > 0.99 * len(MANY)
+    assert found == [example for example in MANY if example in set(found)]
 
 
-def test_about_half_of_them_stay_with_their_use_case() -> None:
+def test_most_of_them_stay_with_their_use_case() -> None:
     found = spliced(MANY)
     staying = [one for one in found if one.standing == one.turn.use_case]
-    assert abs(len(staying) / len(found) - STAYING) < 0.07
+    assert abs(len(staying) / len(found) - STAYING) < 0.05
     assert {one.standing for one in found if one not in staying} == set(USE_CASES)
 
 

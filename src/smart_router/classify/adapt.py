@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from smart_router.classify import lexical
 from smart_router.classify.base import Matrix
 from smart_router.classify.head import Fingerprints, Head, Linear
 from smart_router.classify.lessons import Lessons, fingerprint
@@ -21,6 +20,7 @@ from smart_router.classify.train import (
     UNSEEN_BIAS,
     Hybrids,
     Table,
+    parts,
     tables,
 )
 from smart_router.errors import ArtifactUnusable
@@ -110,15 +110,5 @@ def _moved(linear: Linear, table: Table) -> Linear:
     best: Any = minimize(
         loss, np.zeros(shape[0] * shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS}
     )
-    return _sum(linear, best.x.reshape(shape), used, table)
-
-
-def _sum(linear: Linear, moved: np.ndarray, used: np.ndarray, table: Table) -> Linear:
-    sparse = np.zeros((lexical.DIMENSIONS, table.classes), dtype=np.float32)
-    sparse[used] = moved[: len(used)] * LEXICAL_SCALE
-    parts: dict[str, Any] = {"sparse": linear.sparse + sparse, "bias": (linear.bias + moved[-1]).astype(np.float32)}
-    at = len(used)
-    for name, block in table.blocks.items():
-        parts[name] = (getattr(linear, name) + moved[at : at + block.shape[1]]).astype(np.float32)
-        at += block.shape[1]
-    return replace(linear, **parts)
+    moved = parts(best.x.reshape(shape), used, table)
+    return replace(linear, **{name: getattr(linear, name) + part for name, part in moved.items()})

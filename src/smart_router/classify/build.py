@@ -21,9 +21,7 @@ from smart_router.errors import ArtifactUnusable
 
 MAX_TOKENS = 64  # a longer text keeps its two ends; 128 were no better on unseen writers and take twice as long
 MINIMUM_AGREEMENT = 0.97  # share of decisions on unseen queries that int8 must share with the original
-UNSEEN = (
-    10  # the last of every so many writers is one from whom the encoder does not learn: to calibrate and compare on
-)
+UNSEEN = 12  # of every so many writers the last is one from whom the encoder does not learn, to calibrate and compare
 FEW_WRITERS = 3  # with fewer, the encoder learns from all of them
 
 Progress = Callable[[str], None]
@@ -204,7 +202,8 @@ def _write_papers(folder: Path, manifest: Manifest, head: Head) -> None:
     (folder / "NOTICE").write_text(
         _NOTICE.format(m=manifest, taught=", taught smart-router's examples" if manifest.taught else "")
     )
-    taught = f"by cross-entropy, on all writers but {', '.join(manifest.apart)}" if manifest.taught else "no"
+    writers = f"all writers but {', '.join(manifest.apart)}" if manifest.apart else "all writers"
+    taught = f"by cross-entropy, on {writers}" if manifest.taught else "no"
     (folder / "README.md").write_text(
         _CARD.format(
             m=manifest,

@@ -99,6 +99,10 @@ class TorchEncoder:
         """Unit rows that can be learnt through, in one batch."""
         return self._forward(self._window.batch(said))
 
+    def lengths(self, said: Sequence[Said]) -> list[int]:
+        """Tokens of each, as the model sees it."""
+        return self._window.lengths(said)
+
     def encode(self, said: Sequence[Said]) -> Matrix:
         import torch
 

@@ -3,8 +3,9 @@ All that a classifier learns from: first turns, which are the example queries, a
 
 What is out of scope is a first turn that belongs to every use case alike; as a later turn it changes nothing.
 
-Later turns come from the example conversations; and as there can never be enough of those, example queries are put
-behind something that was said before, of their own use case or of another, as if a user had gone on with them.
+Later turns come from the example conversations; and as there can never be enough of those, every example query is put
+behind something that was said before, of its own use case or of another, as if a user had gone on with it. A few turns
+of conversations are also shown with a use case that their session should not have.
 """
 
 import hashlib
@@ -23,9 +24,9 @@ from smart_router.classify.examples import load_examples, load_out_of_scope
 from smart_router.classify.head import Fingerprints
 from smart_router.registry import Registry
 
-SPLICED = 0.35  # share of the example queries that follow something
-STAYING = 0.5  # of these, share that follows something of the same use case
+STAYING = 0.7  # share of the example queries that follow something of the same use case
 SAME_LANGUAGE = 0.8  # and that follows something in the same language
+MISTAKEN = 0.05  # share of turns whose session stands wrong, as happens after a mistake: the words shall count then
 UNKNOWN = 0.2  # share of the turns of conversations that are also shown without what came before, as some clients do
 
 
@@ -78,8 +79,10 @@ def lessons_from(
     real = [one for conversation in conversations for one in conversation.later()]
     unknown = [LaterExample(one.turn, one.standing, "") for one in real if chance.random() < UNKNOWN]
     spliced = _spliced(examples, conversations, chance)
-    ignored = _ignored(out_of_scope, sorted({example.use_case for example in examples}), chance)
-    return Lessons((*examples, *out_of_scope), (*real, *unknown, *spliced, *ignored))
+    names = sorted({example.use_case for example in examples})
+    ignored = _ignored(out_of_scope, names, chance)
+    mistaken = _mistaken(real, names, chance)
+    return Lessons((*examples, *out_of_scope), (*real, *unknown, *mistaken, *spliced, *ignored))
 
 
 def inputs_sha256(lessons: Lessons, use_cases: Sequence[str], encoder_sha256: str, recipe: Sequence[float]) -> str:
@@ -98,8 +101,6 @@ def _spliced(
     names = sorted({use_case for _, use_case in said})
     languages = sorted({language for language, _ in said})
     for example in examples:
-        if chance.random() >= SPLICED:
-            continue
         others = [name for name in names if name != example.use_case]
         stays = chance.random() < STAYING or not others
         standing = example.use_case if stays else chance.choice(others)
@@ -108,6 +109,13 @@ def _spliced(
         previous = chance.choice(before) if chance.random() >= UNKNOWN else ""
         if previous != example.text:
             yield LaterExample(example, standing, previous)
+
+
+def _mistaken(real: Sequence[LaterExample], names: Sequence[str], chance: random.Random) -> Iterator[LaterExample]:
+    for one in real if len(names) > 1 else ():
+        if chance.random() < MISTAKEN:
+            standing = chance.choice([name for name in names if name != one.standing])
+            yield replace(one, standing=standing)
 
 
 def _ignored(

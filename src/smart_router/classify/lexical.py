@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from smart_router.classify.romanise import romanised
 
-VERSION = 2  # part of the artifact's input hash: raise it when a feature changes
+VERSION = 3  # part of the artifact's input hash: raise it when a feature changes
 DIMENSIONS = 1 << 18
 CHARACTER_NGRAMS = (2, 3, 4, 5)
 EDGE_CHARACTERS = 700  # of a long text, this much of either end is read: requests stand at the start or at the end

@@ -12,74 +12,29 @@ import unicodedata
 from functools import lru_cache
 
 _FIRST, _LAST, _BLOCK = 0x0900, 0x0D7F, 0x80
-_INDIC = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]+")
+_DANDAS = "\u0964\u0965"  # they end sentences in all of these scripts
+_JOINERS = "\u200c\u200d"  # they only change the shape of the letters around them
+_INDIC = re.compile(f"[{chr(_FIRST)}-\u0963\u0966-{chr(_LAST)}][{chr(_FIRST)}-\u0963\u0966-{chr(_LAST)}{_JOINERS}]*")
 
-_CONSONANTS = dict(
-    zip(
-        "कखगघङचछजझञटठडढणतथदधनऩपफबभमयरऱलळऴवशषसह",
-        [
-            "k",
-            "kh",
-            "g",
-            "gh",
-            "n",
-            "ch",
-            "chh",
-            "j",
-            "jh",
-            "n",
-            "t",
-            "th",
-            "d",
-            "dh",
-            "n",
-            "t",
-            "th",
-            "d",
-            "dh",
-            "n",
-            "n",
-            "p",
-            "ph",
-            "b",
-            "bh",
-            "m",
-            "y",
-            "r",
-            "r",
-            "l",
-            "l",
-            "l",
-            "v",
-            "sh",
-            "sh",
-            "s",
-            "h",
-        ],
-        strict=True,
-    )
+
+def _table(letters: str, latin: str) -> dict[str, str]:
+    return dict(zip(letters, latin.split(), strict=True))
+
+
+_CONSONANTS = _table(
+    "कखगघङचछजझञटठडढणतथदधनऩपफबभमयरऱलळऴवशषसह",
+    "k kh g gh n ch chh j jh n t th d dh n t th d dh n n p ph b bh m y r r l l l v sh sh s h",
 )
-_VOWELS = dict(
-    zip(
-        "अआइईउऊऋऌऍऎएऐऑऒओऔ",
-        ["a", "a", "i", "i", "u", "u", "ri", "l", "e", "e", "e", "ai", "o", "o", "o", "au"],
-        strict=True,
-    )
-)
-_SIGNS = dict(
-    zip("ािीुूृॄॅॆेैॉॊोौ", ["a", "i", "i", "u", "u", "ri", "ri", "e", "e", "e", "ai", "o", "o", "o", "au"], strict=True)
-)
-_MARKS = {"ं": "n", "ँ": "n", "ः": "h"} | dict(zip("०१२३४५६७८९", "0123456789", strict=True))
+_VOWELS = _table("अआइईउऊऋॠऌऍऎएऐऑऒओऔॐ", "a a i i u u ri ri l e e e ai o o o au om")
+_SIGNS = _table("ािीुूृॄॅॆेैॉॊोौ", "a i i u u ri ri e e e ai o o o au")
+_MARKS = {"ं": "n", "ँ": "n", "ः": "h"} | _table("०१२३४५६७८९", "0 1 2 3 4 5 6 7 8 9")
 _KILLER, _NUKTA = "्", "़"
 _DOTTED = {"j": "z", "ph": "f"}  # by a nukta: ज़, फ़
 _ELSEWHERE = {  # letters that one script has and the common order has not
-    "ੰ": "ं", "ੱ": "", "ੲ": "इ", "ੳ": "उ", "ৎ": "त्", "ৰ": "र", "ৱ": "व", "ৗ": "ौ", "ௗ": "ौ", "ൗ": "ौ",
-    "ൺ": "ण्", "ൻ": "न्", "ർ": "र्", "ൽ": "ल्", "ൾ": "ळ्", "ൿ": "क्",
+    "ॲ": "अ", "ੰ": "ं", "ੱ": "", "ੲ": "इ", "ੳ": "उ", "ੜ": "ड", "ৎ": "त्", "ৰ": "र", "ৱ": "व", "ৗ": "ौ", "ௗ": "ौ",
+    "ୟ": "य", "ୱ": "व", "ൗ": "ौ", "ൺ": "ण्", "ൻ": "न्", "ർ": "र्", "ൽ": "ल्", "ൾ": "ळ्", "ൿ": "क्",
+    **dict.fromkeys(_JOINERS, ""),
 }  # fmt: skip
-
-
-def is_indic(text: str) -> bool:
-    return _INDIC.search(text) is not None
 
 
 def romanised(text: str) -> str:

@@ -23,7 +23,7 @@ from smart_router.types import MEDIA_KINDS
 
 VERSION = 2  # part of the inputs' hash: raise it when training changes
 INVERSE_REGULARISATION = 5.0  # C of the regression: best of 3 to 20 on writers left out of the training
-LEXICAL_SCALE = 2.0  # weight of the n-gram block beside the embedding: best of 1.5 to 4, likewise
+LEXICAL_SCALE = 1.5  # weight of the n-gram block beside the embedding: best of 1.5 to 4, likewise
 HELD_OUT = 5  # every fifth lesson is kept apart to fit the temperature, where no writers are
 MINIMUM_EXAMPLES = 5  # per use case
 RECIPE = (VERSION, INVERSE_REGULARISATION, LEXICAL_SCALE, HELD_OUT)
@@ -203,7 +203,7 @@ def fitted(table: Table) -> Linear:
     features = features.tocsr().astype(np.float32)
     model, temperature = _trial(table, features)
     weights = _weights(model.fit(features, table.labels, table.weights), table.classes)
-    return _linear(weights, used, table, temperature)
+    return Linear(temperature=temperature, **parts(weights, used, table))
 
 
 def _trial(table: Table, features: Any) -> tuple[Any, float]:
@@ -256,12 +256,17 @@ def _temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) ->
     return float(min(_TEMPERATURES, key=loss))
 
 
-def _linear(weights: np.ndarray, used: np.ndarray, table: Table, temperature: float) -> Linear:
+def parts(weights: np.ndarray, used: np.ndarray, table: Table) -> dict[str, Matrix]:
+    """
+    By their names in `Linear`, from a regression on *table*; *weights* has a row for each n-gram that is *used*, then
+    for each column of the blocks, then the bias.
+    """
     sparse = np.zeros((lexical.DIMENSIONS, table.classes), dtype=np.float32)
     sparse[used] = weights[: len(used)] * LEXICAL_SCALE
     ends = np.cumsum([len(used), *(block.shape[1] for block in table.blocks.values())])
-    parts = {name: weights[a:b].astype(np.float32) for name, a, b in zip(table.blocks, ends, ends[1:], strict=False)}
-    return Linear(sparse=sparse, bias=weights[-1].astype(np.float32), temperature=temperature, **parts)
+    blocks = {name: weights[a:b] for name, a, b in zip(table.blocks, ends, ends[1:], strict=False)}
+    found = {"sparse": sparse, "bias": weights[-1], **blocks}
+    return {name: part.astype(np.float32) for name, part in found.items()}
 
 
 def _ngrams(texts: Sequence[str]) -> Any:

@@ -59,6 +59,10 @@ class Window:
         """All of *said* at once, in their order."""
         return Batch(list(range(len(said))), *_padded(self._rows(said)))
 
+    def lengths(self, said: Sequence[Said]) -> list[int]:
+        """Tokens of each."""
+        return [len(row) for row in self._rows(said)]
+
     def _rows(self, said: Sequence[Said]) -> list[list[int]]:
         texts = self._encoded([self._prompt + one.text for one in said])
         after = self._encoded([one.after for one in said])
