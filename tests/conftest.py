@@ -17,7 +17,6 @@ hypothesis.settings.load_profile("ours")
 
 ALSO_READ = (
     "PORT",
-    "RATE_LIMIT_PER_MINUTE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_TRACES_EXPORTER",

@@ -167,6 +167,7 @@ def _with_cors(front: Front, settings: Settings) -> Handler:
     exposed = [
         "X-Session-ID", "X-Request-ID", "X-Route-Use-Case", "X-Route-Model", "X-Route-Reason", "X-Route-Bypass",
         "X-Route-Confidence", "X-Route-Because", "Server-Timing", "Retry-After",
+        "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
     ]  # fmt: skip
     return CORSMiddleware(
         front, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed

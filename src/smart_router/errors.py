@@ -8,6 +8,7 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     │   └── UnsupportedMedia 415
     ├── Unauthorized 401
     ├── Forbidden 403
+    ├── TooManyRequests 429            a limit of the caller; its model was not asked
     ├── UnknownSession 404             also for another caller's session: same body
     ├── UnknownUseCase 404
     ├── UnknownModel 404
@@ -26,15 +27,19 @@ Not for clients: ConfigurationError (stops the start), StoreUnavailable (session
 only Redis could do), ArtifactUnusable (the classifier goes on with what it has).
 """
 
-from smart_router.types import Decision
+from smart_router.types import Admission, Decision
 
 
 class RouterError(Exception):
-    """*decision* and *routing_s* are set where the request had been decided before it failed."""
+    """
+    *decision* and *routing_s* are set where the request had been decided before it failed, *admission* where its
+    caller's requests are limited.
+    """
 
     status = 500
     code = "internal_error"
     retry_after_s: float | None = None
+    admission: Admission | None = None
     decision: Decision | None = None
     routing_s: float | None = None
 
@@ -77,6 +82,20 @@ class Unauthorized(RouterError):
 class Forbidden(RouterError):
     status = 403
     code = "forbidden"
+
+
+class TooManyRequests(RouterError):
+    """*limit* is which one, for the metric."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(
+        self, message: str, limit: str = "rate", *, retry_after_s: float = 1.0, admission: Admission | None = None
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.limit = limit
+        self.admission = admission
 
 
 class UnknownSession(RouterError):

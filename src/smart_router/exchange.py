@@ -6,7 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from smart_router.errors import BackendTimeout, UpstreamError
 from smart_router.observe.finished import Finished, Observer, Outcome, tell
-from smart_router.types import Ask, Decision, Session, Usage
+from smart_router.types import Admission, Ask, Decision, Session, Usage
 from smart_router.upstream.base import Answer, Forwarded
 from smart_router.upstream.fleet import Lease
 
@@ -68,6 +68,7 @@ class Exchange(Generic[_A]):
         self.before = before
         self.preferred_model = preferred_model
         self.observers = observers
+        self.admission: Admission | None = None  # where the caller's requests are limited
         self.after: Session | None = None  # the session once this turn was committed; None if that was not needed
         self.usage = Usage()
         self.complete = False

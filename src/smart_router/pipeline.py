@@ -20,7 +20,7 @@ import structlog
 from smart_router.chooser import Chooser
 from smart_router.decide import memory
 from smart_router.decide.switch import Standing
-from smart_router.errors import NoModelAvailable, RouterError, StoreUnavailable
+from smart_router.errors import NoModelAvailable, RouterError, StoreUnavailable, TooManyRequests
 from smart_router.exchange import Exchange, Passage, Reply, Timing
 from smart_router.observe.finished import Observer
 from smart_router.observe.metrics import Metrics
@@ -29,7 +29,7 @@ from smart_router.registry import Model
 from smart_router.sessions.base import Begun, Held, Key, Pin, SessionStore
 from smart_router.settings import Settings
 from smart_router.shadow import Shadow
-from smart_router.types import Ask, Decision, Lane, Message, Session
+from smart_router.types import Admission, Ask, Decision, Lane, Message, Session
 from smart_router.upstream.base import Forwarded
 from smart_router.upstream.fleet import Fleet
 
@@ -98,13 +98,17 @@ class Pipeline:
             said = Message("user", ask.query, ask.attachments), Message("assistant", reply.text)
             self._store.remember(_key(ask), [memory.trimmed(message, room) for message in said])
 
-    async def classify(self, ask: Ask) -> tuple[Decision, Model]:
-        """The decision alone, for a query or inside a live session: nothing is stored, counted or prolonged."""
+    async def classify(self, ask: Ask) -> tuple[Decision, Model, Admission | None]:
+        """
+        The decision alone, for a query or inside a live session: nothing is stored or prolonged, nor counted but by the
+        caller's limit.
+        """
+        admission = None if ask.rate is None else _admitted(await self._store.admit(ask.caller, ask.rate))
         session = await self._store.get(_key(ask))
         history = await self._store.history(_key(ask)) if session else ()
         decision = await self._choosing(ask, standing_of(session), _previous(ask, history), explain=True)
         candidates = self._chooser.candidates(ask, decision)
-        return decision, next((m for m in candidates if self._fleet.can_answer(m.id)), candidates[0])
+        return decision, next((m for m in candidates if self._fleet.can_answer(m.id)), candidates[0]), admission
 
     async def held(self, caller: str, response_id: str) -> Held | None:
         """
@@ -121,15 +125,17 @@ class Pipeline:
     async def _serve(self, ask: Ask, history: bool, attempt: Callable[[Begun], Attempt[Any]], kind: type[_E]) -> _E:
         timing = Timing(perf_counter())
         beginning = self._begin(ask, history)
-        if ask.model is not None and self._fleet.is_alone(ask.model):
+        if ask.model is not None and ask.rate is None and self._fleet.is_alone(ask.model):
             return await self._serve_meanwhile(ask, beginning, timing, attempt(_NOTHING), kind)
         begun = await self._begun(ask, beginning, timing.started)
+        admission = _admitted(begun.admission)
         standing, previous = standing_of(begun.session), _previous(ask, begun.history)
         decision = await self._choosing(ask, standing, previous)
         timing.decided = timing.asked = perf_counter()
         self._watch(ask, decision, standing, previous)
-        opened, preferred = await self._open(ask, decision, begun.session, timing, attempt(begun))
+        opened, preferred = await self._open(ask, decision, begun.session, timing, attempt(begun), admission)
         exchange = kind(ask, decision, opened.lease, opened.answer, timing, begun.session, preferred, self._observers)
+        exchange.admission = admission
         return await self._pinned(exchange)
 
     async def _serve_meanwhile(
@@ -153,21 +159,27 @@ class Pipeline:
         return await self._pinned(exchange)
 
     async def _open(
-        self, ask: Ask, decision: Decision, session: Session | None, timing: Timing, attempt: Attempt[Any]
+        self,
+        ask: Ask,
+        decision: Decision,
+        session: Session | None,
+        timing: Timing,
+        attempt: Attempt[Any],
+        admission: Admission | None = None,
     ) -> tuple[Opened[Any], str]:
         """The accepted answer, and the model that should have given it."""
         try:
             candidates = self._chooser.candidates(ask, decision)
             return await self._opener.open(ask, candidates, session, attempt), candidates[0].id
         except RouterError as exc:
-            exc.decision, exc.routing_s = decision, timing.routing_s
+            exc.decision, exc.routing_s, exc.admission = decision, timing.routing_s, admission
             raise
 
     def _begin(self, ask: Ask, history: bool) -> Coroutine[Any, Any, Begun]:
         """Is under way when this returns."""
         if ask.keeps != "session":
             return self._glance(ask)
-        return self._store.begin(_key(ask), history=history)
+        return self._store.begin(_key(ask), history=history, rate=ask.rate)
 
     async def _begun(self, ask: Ask, beginning: Coroutine[Any, Any, Begun], started: float | None = None) -> Begun:
         """*started* where nothing else was done meanwhile: then it is a round trip that ends here."""
@@ -178,7 +190,8 @@ class Pipeline:
         return begun
 
     async def _glance(self, ask: Ask) -> Begun:
-        return Begun(await self._store.get(_key(ask))) if ask.keeps == "peek" else _NOTHING
+        admission = None if ask.rate is None else await self._store.admit(ask.caller, ask.rate)
+        return Begun(await self._store.get(_key(ask)) if ask.keeps == "peek" else None, admission=admission)
 
     async def _pinned(self, exchange: _E) -> _E:
         try:
@@ -216,6 +229,22 @@ class Pipeline:
 
 
 _NOTHING = Begun()
+
+
+def _admitted(admission: Admission | None) -> Admission | None:
+    """
+    Raises:
+        TooManyRequests: the caller has to wait.
+    """
+    if admission is None or admission.admitted:
+        return admission
+    raise TooManyRequests(
+        f"too many requests: at most {admission.rate.per_minute} a minute are taken, {admission.rate.burst} of them at "
+        f"once; try again in {admission.retry_after_s:.3g} s",
+        "rate",
+        retry_after_s=admission.retry_after_s,
+        admission=admission,
+    )
 
 
 def _key(ask: Ask) -> Key:

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     api_keys_file: Path | None = None
     allow_open: bool = False  # without a key, on an address that others can reach
+    rate_limit_per_minute: int = Field(0, ge=0, le=60_000_000)  # requests of a key that has no limit of its own; 0: any
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
     max_query_chars: int = Field(32_768, ge=1, le=10_000_000)
@@ -139,12 +140,6 @@ def _readable_url(url: str) -> bool:
     return True
 
 
-# Named in the contract, not enforced yet: a guard that silently does nothing is worse than none.
-_NOT_YET = {
-    "RATE_LIMIT_PER_MINUTE": "leave it at 0 and limit in front of the router",
-}
-
-
 def environment() -> Mapping[str, str]:
     """The variables of `.env` and of the process; the process wins."""
     return {name: value for name, value in dotenv_values(DOTENV).items() if value is not None} | dict(os.environ)
@@ -157,17 +152,10 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: a value is malformed; one line per variable.
     """
-    _refuse_what_is_not_enforced(environment())
     try:
         return Settings()
     except ValidationError as exc:
         raise ConfigurationError("\n".join(_line(error) for error in exc.errors())) from None
-
-
-def _refuse_what_is_not_enforced(variables: Mapping[str, str]) -> None:
-    for name, instead in _NOT_YET.items():
-        if variables.get(name, "") not in ("", "0"):
-            raise ConfigurationError(f"{name}: this version does not enforce it; {instead}")
 
 
 def _line(error: object) -> str:

@@ -21,18 +21,37 @@ MEDIA_KINDS: tuple[MediaKind, ...] = ("image", "audio", "video")
 SCOPES: tuple[Scope, ...] = ("route", "admin", "metrics")
 
 
+class Rate(Struct, frozen=True):
+    """*per_minute* requests (1 to 60 million), spread evenly or up to *burst* (at least 1) of them at once."""
+
+    per_minute: int
+    burst: int
+
+
+class Admission(Struct, frozen=True):
+    """Whether one more request was *admitted* by *rate*, and what is left; seconds from now."""
+
+    rate: Rate
+    admitted: bool
+    remaining: int  # requests that would be admitted at once
+    reset_s: float  # until a whole burst would be
+    retry_after_s: float  # until one more would be, 0 if this one was
+
+
 class Grant(Struct, frozen=True):
-    """What a caller may do. *id* is whose sessions are theirs; None of use cases or models: all of them."""
+    """What a caller may do. *id* is whose sessions are theirs; None of use cases, models or rate: any."""
 
     id: str
     scopes: frozenset[Scope]
     use_cases: frozenset[str] | None = None
     models: frozenset[str] | None = None
+    rate: Rate | None = None
+    concurrency: int | None = None  # requests under way at once, in each process
 
     @property
     def limited(self) -> bool:
-        """To some of the use cases or models."""
-        return self.use_cases is not None or self.models is not None
+        """There is something to see to beyond the door."""
+        return self.use_cases is not None or self.models is not None or self.rate is not None
 
 
 class Attachment(Struct, frozen=True):
@@ -77,8 +96,13 @@ class Ask(Struct, frozen=True):
     path: str = "/route"  # of ours, for the log
     previous: str = ""  # what the user said in the turn before, where the client sends that along
     debug: bool = False  # the client wants to see why
-    grant: Grant | None = None  # where it limits the caller to some use cases or models
+    grant: Grant | None = None  # where it limits the caller
     trace: "Trace | None" = None  # where tracing is on
+
+    @property
+    def rate(self) -> Rate | None:
+        """At which its caller may ask; None: any."""
+        return None if self.grant is None else self.grant.rate
 
     @property
     def attached(self) -> frozenset[MediaKind]:

@@ -14,6 +14,7 @@ from smart_router.access import keyring
 from smart_router.access.keyfile import change_keys, digest_of, new_entry
 from smart_router.access.keyring import KeyRing
 from smart_router.errors import ConfigurationError
+from smart_router.types import Rate
 from tests.fakes import settings
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
@@ -59,6 +60,29 @@ def test_limits_of_a_key_are_its_grant(path: Path) -> None:
     assert grant is not None
     assert grant.limited
     assert (grant.use_cases, grant.models) == (frozenset(("agent",)), frozenset(("small",)))
+
+
+@pytest.mark.parametrize(
+    ("general", "own", "rate"),
+    [
+        (0, {}, None),
+        (60, {}, Rate(60, 60)),
+        (60, {"burst": 5}, Rate(60, 5)),
+        (60, {"requests_per_minute": 6}, Rate(6, 6)),
+        (60, {"requests_per_minute": 6, "burst": 9}, Rate(6, 9)),
+        (60, {"requests_per_minute": 0}, None),
+        (0, {"requests_per_minute": 6}, Rate(6, 6)),
+        (0, {"burst": 5}, None),
+    ],
+)
+def test_a_key_has_its_own_rate_or_the_general_one(path: Path, general: int, own: dict[str, int], rate: Rate) -> None:
+    key, _ = added(path, "app", **own)
+    ring = KeyRing(settings(api_keys_file=path, api_key="shared", rate_limit_per_minute=general), {}, {})
+    found, shared = ring.find(key), ring.find(b"shared")
+    assert found is not None
+    assert shared is not None
+    assert (found.rate, found.limited) == (rate, rate is not None)
+    assert shared.rate == ring.anybody.rate == (Rate(general, general) if general else None)
 
 
 @pytest.mark.parametrize("allowed", [{"use_cases": ("agent", "sing")}, {"models": ("large",)}])

@@ -340,6 +340,7 @@ class Parts:
     decision: Decision = field(default_factory=a_decision)
     timing: Any = field(default_factory=lambda: SimpleNamespace(ended=None, asked=0.0, routing_s=0.0))
     lease: Any = field(default_factory=lambda: SimpleNamespace(model=a_model()))
+    admission: None = None
 
     @property
     def answer(self) -> "Parts":

@@ -53,6 +53,14 @@ def test_scopes_and_limits_are_kept(path: Path) -> None:
     assert (entry.scopes, entry.use_cases, entry.models) == (("route", "admin"), ("tts",), ("a/b",))
 
 
+def test_limits_of_how_much_are_kept_and_listed(path: Path) -> None:
+    created(path, "--per-minute", "60", "--burst", "10", "--concurrency", "4")
+    (entry,) = read_keys(path)
+    assert (entry.requests_per_minute, entry.burst, entry.concurrency) == (60, 10, 4)
+    assert "60 a minute; 10 at once; 4 under way" in run("list", "--file", str(path)).stdout
+    assert run("create", "--name", "x", "--file", str(path), "--burst", "0").exit_code == 2
+
+
 def test_the_file_may_be_named_by_the_environment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS_FILE", str(path))
     assert run("create", "--name", "app").exit_code == 0

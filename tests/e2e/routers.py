@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ KEY = "sk-Correct.Horse-Battery_Staple"  # of routers that ask for one
 READY_WITHIN_S = 30.0
 POLL_S = 0.02
 SOON_S = 5.0
-_OURS = {name.upper() for name in Settings.model_fields} | {"PORT", "RATE_LIMIT_PER_MINUTE"}
+_OURS = {name.upper() for name in Settings.model_fields} | {"PORT"}
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,14 @@ def eventually(router: Router, path: str, field: str, value: object) -> None:
     deadline = time.monotonic() + SOON_S
     while (seen := router.http.get(path).json())[field] != value:
         assert time.monotonic() < deadline, f"{path} still says {seen}, not {field}: {value}"
+        time.sleep(POLL_S)
+
+
+def until(happens: Callable[[], bool]) -> None:
+    """Wait for it; at most five seconds."""
+    deadline = time.monotonic() + SOON_S
+    while not happens():
+        assert time.monotonic() < deadline, "it does not happen"
         time.sleep(POLL_S)
 
 

@@ -1,7 +1,6 @@
 """Many keys: each has its own sessions, is for what it is for, and comes and goes while the router runs."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from smart_router.types import Scope
 
 from .asking import CHAT, FOLLOW_UP, PYTHON, a_session, saying
 from .models import Models
-from .routers import POLL_S, SOON_S, Router, a_client, a_registry, running_router
+from .routers import Router, a_client, a_registry, running_router, until
 
 EVERY_PATH = [
     ("POST", "/route", {"query": PYTHON}),
@@ -185,13 +184,6 @@ def test_a_spoilt_file_locks_nobody_out(door: Keyed) -> None:
         assert client.http.get("/stats").status_code == 200
     other.replace(door.path)
     assert door.client(door.key()).answer(PYTHON)["success"]
-
-
-def until(happens: Callable[[], bool]) -> None:
-    ends = time.monotonic() + SOON_S
-    while not happens():
-        assert time.monotonic() < ends
-        time.sleep(POLL_S)
 
 
 def opens(entry: Entry, key: str) -> bool:

@@ -14,12 +14,12 @@ from .models import SOON_S, Models
 from .routers import Router, wait_for_idle
 
 
-def a_caller(router: Router, **fields: object) -> socket.socket:
+def a_caller(router: Router, authorization: str = "none", **fields: object) -> socket.socket:
     """A client that has asked and not yet read."""
     body = json.dumps({"query": PYTHON} | fields).encode()
-    head = b"POST /route HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    head = f"POST /route HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\nAuthorization: {authorization}\r\n"
     connection = socket.create_connection(("127.0.0.1", router.port), timeout=SOON_S)
-    connection.sendall(head % len(body) + body)
+    connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     return connection
 
 

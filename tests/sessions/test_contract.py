@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from smart_router.sessions.base import Begun, Held, Key, Limits, SessionStore
-from smart_router.types import Attachment, Lane, Message
+from smart_router.types import Attachment, Lane, Message, Rate
 from tests.fakes import a_lane, an_image
 
 from .worlds import LIMITS, World, a_pin, an_exchange, an_owner, texts
@@ -454,3 +454,61 @@ async def test_begin_keeps_the_conversation_as_long_as_the_session(world: World,
     await world.store.begin(key, history=False)
     await world.spend(key, 40)
     assert texts(await history_of(world.store, key)) == ["q1", "a1"]
+
+
+# limits
+
+
+async def test_a_burst_is_admitted_and_then_nothing_that_comes_too_soon(store: SessionStore, key: Key) -> None:
+    """Whether it is a turn of a session or not."""
+    rate = Rate(per_minute=2, burst=3)
+    found = [
+        await store.admit(key.owner, rate),
+        (await store.begin(key, history=False, rate=rate)).admission,
+        (await store.begin(Key(key.owner, "another"), history=True, rate=rate)).admission,
+        (await store.begin(key, history=True, rate=rate)).admission,
+        await store.admit(key.owner, rate),
+    ]
+    assert [one and (one.rate, one.admitted, one.remaining) for one in found] == [
+        (rate, True, 2), (rate, True, 1), (rate, True, 0), (rate, False, 0), (rate, False, 0),
+    ]  # fmt: skip
+    refused = found[-1]
+    assert refused is not None
+    assert 0 < refused.retry_after_s <= 30
+    assert 60 < refused.reset_s <= 90
+
+
+async def test_a_caller_without_a_limit_is_told_of_none(store: SessionStore, key: Key) -> None:
+    assert (await store.begin(key, history=True)).admission is None
+
+
+async def test_a_turn_that_is_not_admitted_finds_nothing_and_changes_nothing(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin())
+    store.remember(key, an_exchange())
+    rate = Rate(per_minute=1, burst=1)
+    assert (await store.admit(key.owner, rate)).admitted
+    begun = await store.begin(key, history=True, rate=rate)
+    assert (begun.session, begun.history) == (None, ())
+    assert await store.get(key) == made
+    assert len(await store.history(key)) == 2
+
+
+async def test_one_callers_limit_is_not_anothers(store: SessionStore, key: Key) -> None:
+    rate, other = Rate(per_minute=1, burst=1), Key(an_owner(), key.id)
+    assert (await store.begin(key, history=False, rate=rate)).admission == await store.admit(other.owner, rate)
+    assert not (await store.admit(key.owner, rate)).admitted
+
+
+async def test_who_waited_long_enough_is_admitted_again(store: SessionStore, key: Key) -> None:
+    rate = Rate(per_minute=600, burst=1)
+    assert (await store.admit(key.owner, rate)).admitted
+    refused = await store.admit(key.owner, rate)
+    assert not refused.admitted
+    await asyncio.sleep(refused.retry_after_s + 0.005)
+    assert (await store.admit(key.owner, rate)).admitted
+
+
+async def test_of_many_at_once_no_more_than_the_burst_are_admitted(store: SessionStore, key: Key) -> None:
+    rate = Rate(per_minute=1, burst=7)
+    begun = await asyncio.gather(*(store.begin(Key(key.owner, f"s{i}"), history=False, rate=rate) for i in range(20)))
+    assert sum(one.admission is not None and one.admission.admitted for one in begun) == 7

@@ -11,7 +11,8 @@ from smart_router.sessions import fallback
 from smart_router.sessions.base import Begun, Held, Key, Limits, Pin
 from smart_router.sessions.fallback import FallbackStore
 from smart_router.sessions.memory import EmbeddedStore
-from smart_router.types import Lane, Message, Session
+from smart_router.types import Admission, Lane, Message, Rate, Session
+from tests.fakes import a_lane
 
 KEY = Key("owner", "s1")
 HELLO = (Message("user", "hello"), Message("assistant", "hi"))
@@ -24,9 +25,13 @@ class Remote(EmbeddedStore):
     kind = "redis"
     away = False
 
-    def begin(self, key: Key, *, history: bool) -> Coroutine[Any, Any, Begun]:
+    def begin(self, key: Key, *, history: bool, rate: Rate | None = None) -> Coroutine[Any, Any, Begun]:
         self._check()
-        return super().begin(key, history=history)
+        return super().begin(key, history=history, rate=rate)
+
+    async def admit(self, owner: str, rate: Rate) -> Admission:
+        self._check()
+        return await super().admit(owner, rate)
 
     async def commit(self, key: Key, pin: Pin) -> Session:
         self._check()
@@ -328,3 +333,26 @@ async def test_a_turn_that_begins_while_its_session_is_on_its_way_back_finds_it(
     await settled(store)
     assert begun.session is not None
     assert (begun.session.lane.model, begun.history) == ("m", HELLO)
+
+
+# limits
+
+
+async def test_while_redis_is_away_each_process_limits_for_itself(remote: Remote, store: FallbackStore) -> None:
+    rate = Rate(per_minute=1, burst=2)
+    assert [(await store.admit("owner", rate)).remaining for _ in range(2)] == [1, 0]
+    remote.away = True
+    found = [await store.admit("owner", rate), (await store.begin(KEY, history=True, rate=rate)).admission]
+    assert [one and one.remaining for one in found] == [1, 0]
+    assert not (await store.admit("owner", rate)).admitted
+
+
+async def test_a_turn_that_is_not_admitted_does_not_make_us_forget_the_session(
+    remote: Remote, store: FallbackStore
+) -> None:
+    rate = Rate(per_minute=1, burst=1)
+    made = await store.commit(KEY, Pin("gpu0", a_lane(), 0))
+    await store.admit(KEY.owner, rate)
+    assert (await store.begin(KEY, history=False, rate=rate)).session is None
+    remote.away = True
+    assert await store.get(KEY) == made

@@ -16,6 +16,7 @@ from smart_router.cli.processes import find_redis_server, free_port, redis_serve
 from smart_router.errors import ConfigurationError, StoreUnavailable
 from smart_router.sessions.base import Begun, Held, Key, Limits
 from smart_router.sessions.redis import RedisStore
+from smart_router.types import Rate
 
 from .conftest import PATIENT_MS
 from .worlds import LIMITS, a_pin, an_exchange, an_owner, texts
@@ -46,6 +47,10 @@ def store(opened: Open, redis_url: str) -> RedisStore:
 
 def names(key: Key) -> tuple[str, str]:
     return f"sr:{{{key.owner}}}:s:{key.id}", f"sr:{{{key.owner}}}:h:{key.id}"
+
+
+def rate_name(key: Key) -> str:
+    return f"sr:{{{key.owner}}}:rate"
 
 
 def response_name(key: Key) -> str:
@@ -246,6 +251,35 @@ async def test_no_key_is_without_a_ttl(store: RedisStore, redis: Redis, key: Key
         assert 0 < await redis.ttl(name) <= LIMITS.ttl_s
 
 
+async def test_a_limit_is_kept_no_longer_than_it_matters(store: RedisStore, redis: Redis, key: Key) -> None:
+    await store.admit(key.owner, Rate(per_minute=6, burst=5))
+    assert 9_000 < await redis.pttl(rate_name(key)) <= 10_000
+    await store.begin(key, history=False, rate=Rate(per_minute=6, burst=5))
+    assert 19_000 < await redis.pttl(rate_name(key)) <= 20_000
+
+
+@pytest.mark.parametrize("garbage", ["", "nan", "inf", "-5", "1e300", "0x1", "9" * 17, "9" * 400, b"\xff"])
+async def test_a_limit_that_cannot_be_read_counts_as_absent(
+    store: RedisStore, redis: Redis, key: Key, garbage: str | bytes
+) -> None:
+    await redis.set(rate_name(key), garbage)
+    assert [(await store.admit(key.owner, Rate(1, 2))).admitted for _ in range(3)] == [True, True, False]
+
+
+async def test_a_limit_of_the_wrong_type_counts_as_absent(store: RedisStore, redis: Redis, key: Key) -> None:
+    await redis.rpush(rate_name(key), "garbage")
+    assert [(await store.admit(key.owner, Rate(1, 2))).admitted for _ in range(3)] == [True, True, False]
+
+
+async def test_a_clock_that_was_set_back_keeps_nobody_waiting_for_longer_than_a_burst(
+    store: RedisStore, redis: Redis, key: Key
+) -> None:
+    seconds, _ = await redis.time()
+    await redis.set(rate_name(key), f"{(seconds + 3600) * 1_000_000}")
+    found = await store.admit(key.owner, Rate(per_minute=60, burst=3))
+    assert (found.admitted, found.reset_s, found.retry_after_s) == (False, 3.0, 1.0)
+
+
 async def test_a_record_made_anew_has_a_ttl_too(store: RedisStore, redis: Redis, key: Key) -> None:
     await redis.set(names(key)[0], "garbage")
     await redis.set(names(key)[1], "garbage")
@@ -349,6 +383,17 @@ async def test_what_redis_refuses_to_remember_is_heard(opened: Open, own_redis: 
         store.hold(key, Held("s1", "m", "a"))
         await store.ping()
     assert ["OOM" in str(trouble) for trouble in heard] == [True, True]
+
+
+async def test_a_full_redis_still_limits(opened: Open, own_redis: str, key: Key) -> None:
+    store, rate = opened(own_redis), Rate(per_minute=1, burst=1)
+    await store.commit(key, a_pin())
+    async with Redis.from_url(own_redis) as controller:
+        await controller.config_set("maxmemory", "1")
+        found = await store.begin(key, history=True, rate=rate)
+        again = await store.begin(key, history=True, rate=rate)
+    assert found.session is not None
+    assert [one.admission and one.admission.admitted for one in (found, again)] == [True, False]
 
 
 async def test_a_full_redis_still_finds_its_sessions(opened: Open, own_redis: str, key: Key) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -26,6 +26,7 @@ from smart_router.types import Scope
 KEY_PREFIX = "sr-"
 KEY_BYTES = 32
 OWNER_ONLY = 0o600
+MOST_PER_MINUTE = 60_000_000
 
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -42,6 +43,9 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     created: str = ""  # ISO 8601
     use_cases: tuple[Name, ...] | None = None
     models: tuple[Name, ...] | None = None
+    requests_per_minute: Annotated[int, Meta(ge=0, le=MOST_PER_MINUTE)] | None = None  # 0: any; None: the general limit
+    burst: Annotated[int, Meta(ge=1, le=MOST_PER_MINUTE)] | None = None  # None: a minute's requests
+    concurrency: Annotated[int, Meta(ge=1, le=MOST_PER_MINUTE)] | None = None
 
 
 class _File(Struct, forbid_unknown_fields=True):
@@ -53,11 +57,11 @@ def digest_of(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()
 
 
-def new_entry(name: str, scopes: Sequence[Scope], **allowed: tuple[str, ...] | None) -> tuple[str, Entry]:
-    """A new key and what is kept of it."""
+def new_entry(name: str, scopes: Sequence[Scope], **limits: Any) -> tuple[str, Entry]:
+    """A new key and what is kept of it; *limits* are fields of an entry."""
     key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = Entry(f"k_{secrets.token_hex(6)}", digest_of(key.encode()), name, tuple(scopes), created, **allowed)
+    entry = Entry(f"k_{secrets.token_hex(6)}", digest_of(key.encode()), name, tuple(scopes), created, **limits)
     return key, entry
 
 

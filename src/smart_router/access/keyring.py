@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import structlog
+from msgspec.structs import replace
 
 from smart_router.access.keyfile import Entry, digest_of, read_keys
 from smart_router.errors import ConfigurationError
 from smart_router.settings import Settings
-from smart_router.types import SCOPES, Grant
+from smart_router.types import SCOPES, Grant, Rate
 
 log = structlog.get_logger("keys")
 
-ANYBODY = Grant("anybody", frozenset(("route", "metrics")))  # of a router without keys
+ANYBODY = Grant("anybody", frozenset(("route", "metrics")))  # of a router without keys or limits
 LOOK_AGAIN_S = 1.0
 
 _Stamp = tuple[int, int, int]  # of a file: when it was changed, its size, which one it is
@@ -36,7 +37,9 @@ class KeyRing:
             ConfigurationError: the file of keys cannot be used; names the place.
         """
         self._use_cases, self._models = use_cases, models
-        self._shared = _shared(settings)
+        self._rate = _rate(settings.rate_limit_per_minute, None)
+        self.anybody = replace(ANYBODY, rate=self._rate)
+        self._shared = _shared(settings, self._rate)
         self._path = settings.api_keys_file
         self._stamp: _Stamp | None = None
         self._filed: dict[str, _Known] = {}
@@ -98,7 +101,7 @@ class KeyRing:
             self._check(path, entry)
         if not entries and not self._shared:
             log.warning("there is no key in the file: nobody can come in", file=str(path))
-        return {entry.sha256: _Known(entry.sha256, _grant(entry)) for entry in entries}
+        return {entry.sha256: _Known(entry.sha256, _grant(entry, self._rate)) for entry in entries}
 
     def _check(self, path: Path, entry: Entry) -> None:
         for field, known in (("use_cases", self._use_cases), ("models", self._models)):
@@ -110,20 +113,29 @@ class KeyRing:
                     )
 
 
-def _shared(settings: Settings) -> dict[str, _Known]:
+def _shared(settings: Settings, rate: Rate | None) -> dict[str, _Known]:
     """Whoever has the shared key may do everything."""
     key = settings.api_key.get_secret_value().strip() if settings.api_key else ""
     digest = digest_of(key.encode())
-    return {digest: _Known(digest, Grant(digest[:16], frozenset(SCOPES)))} if key else {}
+    return {digest: _Known(digest, Grant(digest[:16], frozenset(SCOPES), rate=rate))} if key else {}
 
 
-def _grant(entry: Entry) -> Grant:
+def _grant(entry: Entry, usual: Rate | None) -> Grant:
+    asked = entry.requests_per_minute
+    if asked is None and usual is not None:
+        asked = usual.per_minute
     return Grant(
         entry.id,
         frozenset(entry.scopes),
         use_cases=None if entry.use_cases is None else frozenset(entry.use_cases),
         models=None if entry.models is None else frozenset(entry.models),
+        rate=_rate(asked or 0, entry.burst),
+        concurrency=entry.concurrency,
     )
+
+
+def _rate(per_minute: int, burst: int | None) -> Rate | None:
+    return Rate(per_minute, burst or per_minute) if per_minute else None
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -1,6 +1,6 @@
 """The door: what a request's key opens."""
 
-from smart_router.access.keyring import ANYBODY, KeyRing
+from smart_router.access.keyring import KeyRing
 from smart_router.api.asgi import Scope as Request
 from smart_router.errors import Forbidden, Unauthorized
 from smart_router.types import Grant, Scope
@@ -20,7 +20,7 @@ class Door:
             Unauthorized: the request carries no key that is known, as `Authorization: Bearer …` or `X-API-Key`.
             Forbidden: the key is known, but not for this.
         """
-        grant = ANYBODY if self._keys.open else self._known(request)
+        grant = self._keys.anybody if self._keys.open else self._known(request)
         if scopes and grant.scopes.isdisjoint(scopes):
             raise Forbidden(self._not_for(grant, scopes))
         return grant

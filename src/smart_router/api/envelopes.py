@@ -8,6 +8,7 @@ from msgspec import Struct
 from smart_router.api import wire
 from smart_router.api.asgi import Headers
 from smart_router.errors import MethodNotAllowed, RouterError, Unauthorized
+from smart_router.types import Admission
 
 Dialect = Literal["ours", "openai", "responses", "anthropic"]
 
@@ -78,11 +79,27 @@ def openai_type(status: int) -> str:
 
 def advice(error: Exception) -> Headers:
     """The headers that belong to an error."""
-    if isinstance(error, RouterError) and error.retry_after_s is not None:
-        return [(b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode())]
+    if not isinstance(error, RouterError):
+        return []
+    found = rate_headers(error.admission)
+    if error.retry_after_s is not None:
+        found.append((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()))
     if isinstance(error, MethodNotAllowed):
-        return [(b"allow", error.allowed.encode())]
-    return [(b"www-authenticate", b"Bearer")] if isinstance(error, Unauthorized) else []
+        found.append((b"allow", error.allowed.encode()))
+    if isinstance(error, Unauthorized):
+        found.append((b"www-authenticate", b"Bearer"))
+    return found
+
+
+def rate_headers(admission: Admission | None) -> list[tuple[bytes, bytes]]:
+    """Requests a minute, requests left, and seconds until a whole burst is there again."""
+    if admission is None:
+        return []
+    return [
+        (b"x-ratelimit-limit", str(admission.rate.per_minute).encode()),
+        (b"x-ratelimit-remaining", str(admission.remaining).encode()),
+        (b"x-ratelimit-reset", str(math.ceil(admission.reset_s)).encode()),
+    ]
 
 
 def stream_error(error: Exception, request_id: str, dialect: Dialect) -> bytes:

@@ -106,7 +106,7 @@ class OpenAIApi:
             visit.leave()
 
     async def _asked(self, visit: Visit, api: Api, scope: Scope, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
-        grant = self._desk.admit(scope)
+        grant = self._desk.admit(visit, scope)
         if api.upload:
             return await self._uploaded(visit, api, grant, receive)
         body = await visit.json_body(receive, self._desk.settings)

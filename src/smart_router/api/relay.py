@@ -12,7 +12,7 @@ from typing import Any
 
 from smart_router.api import wire
 from smart_router.api.asgi import Headers, Send, send_json
-from smart_router.api.envelopes import stream_error
+from smart_router.api.envelopes import rate_headers, stream_error
 from smart_router.api.visit import Visit
 from smart_router.errors import UpstreamError
 from smart_router.exchange import Passage, Reply
@@ -120,6 +120,7 @@ def decided_headers(exchange: Reply | Passage) -> Headers:
         (b"x-session-id", exchange.ask.session_id.encode()),
         (b"x-request-id", exchange.ask.request_id.encode()),
         *decision_headers(decision, exchange.lease.model.id),
+        *rate_headers(exchange.admission),
         (b"server-timing", b"routing;dur=%.3f, inference;dur=%.3f" % (timing.routing_s * 1e3, waited * 1e3)),
     ]
 

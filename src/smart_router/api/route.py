@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from smart_router.api import wire
 from smart_router.api.asgi import Receive, Scope, Send, send_json
+from smart_router.api.envelopes import rate_headers
 from smart_router.api.relay import Relay, decision_headers
 from smart_router.api.visit import Desk, Visit
 from smart_router.observe.finished import tell
@@ -45,11 +46,12 @@ class RouteApi:
             visit.leave()
 
     async def _explain(self, visit: Visit, ask: Ask, send: Send) -> None:
-        decision, model = await self._pipeline.classify(ask)
+        decision, model, admission = await self._pipeline.classify(ask)
         if visit.trace is not None:
             tell((visit.trace,), visit.decided(decision, model.id))
         timing = f"routing;dur={(perf_counter() - visit.received) * 1e3:.3f}".encode()
-        headers = [*visit.own_headers(), *decision_headers(decision, model.id), (b"server-timing", timing)]
+        told = [*decision_headers(decision, model.id), *rate_headers(admission)]
+        headers = [*visit.own_headers(), *told, (b"server-timing", timing)]
         answer = wire.ClassifyResponse(
             success=True,
             use_case=decision.use_case,
@@ -66,7 +68,7 @@ class RouteApi:
         await send_json(send, 200, wire.encode(answer), headers)
 
     async def _ask(self, visit: Visit, scope: Scope, receive: Receive) -> Ask:
-        grant, settings = self._desk.admit(scope), self._desk.settings
+        grant, settings = self._desk.admit(visit, scope), self._desk.settings
         request = wire.decode_request(await visit.json_body(receive, settings))
         ask = wire.ask_from(
             request,

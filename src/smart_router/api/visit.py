@@ -7,6 +7,7 @@ from time import perf_counter
 
 import structlog
 
+from smart_router.access.places import Place, Places
 from smart_router.api import wire
 from smart_router.api.asgi import ClientGone, Receive, Scope, Send, read_body, send_json
 from smart_router.api.auth import Door
@@ -18,6 +19,7 @@ from smart_router.errors import (
     MethodNotAllowed,
     NoModelAvailable,
     RouterError,
+    TooManyRequests,
     UnsupportedMedia,
     UpstreamError,
 )
@@ -37,7 +39,8 @@ class Visit:
     """Knows what is common to all paths of the data plane. `started`: headers are out, the status is said."""
 
     __slots__ = (
-        "ask", "dialect", "headers", "path", "presence", "received", "request_id", "session_given", "started", "trace",
+        "ask", "dialect", "headers", "path", "place", "presence", "received", "request_id", "session_given", "started",
+        "trace",
     )  # fmt: skip
 
     def __init__(
@@ -60,10 +63,13 @@ class Visit:
         self.ask: Ask | None = None
         self.session_given = False
         self.started = False
+        self.place: Place | None = None  # of a caller who may have but so many
 
     def leave(self) -> None:
         """At the end, whatever happened."""
         self.presence.leave()
+        if self.place is not None:
+            self.place.leave()
         if self.trace is not None:
             self.trace.end()
 
@@ -143,6 +149,7 @@ class Visit:
             status=LEFT if isinstance(error, ClientGone) else ours.status,
             path=self.ask.path if self.ask else "none",
             trace_id=self.trace.id if self.trace is not None else None,
+            limit=error.limit if isinstance(error, TooManyRequests) else None,
         )
 
     def decided(self, decision: Decision, model: str) -> Finished:
@@ -167,19 +174,23 @@ class Desk:
         self, door: Door, settings: Settings, observers: tuple[Observer, ...], tracing: Tracing | None = None
     ) -> None:
         self.presence = Presence()
+        self.places = Places()
         self.tracing = tracing
         self.door = door
         self.settings = settings
         self.observers = observers
 
-    def admit(self, scope: Scope) -> Grant:
+    def admit(self, visit: Visit, scope: Scope) -> Grant:
         """
         Raises:
-            MethodNotAllowed, Unauthorized, Forbidden
+            MethodNotAllowed, Unauthorized, Forbidden, TooManyRequests
         """
         if scope["method"] != "POST":
             raise MethodNotAllowed(scope["path"], "POST")
-        return self.door.enter(scope, "route")
+        grant = self.door.enter(scope, "route")
+        if grant.concurrency is not None:
+            visit.place = self.places.take(grant.id, grant.concurrency)
+        return grant
 
     async def failed(self, visit: Visit, send: Send, error: BaseException, *, observe: bool) -> None:
         """

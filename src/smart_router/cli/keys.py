@@ -3,12 +3,15 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smart_router.cli.failing import CONFIGURATION, fail, plain_errors
 from smart_router.types import SCOPES
+
+if TYPE_CHECKING:
+    from smart_router.access.keyfile import Entry
 
 app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
 
@@ -32,6 +35,11 @@ def create(
     scope: Annotated[list[_Scope] | None, typer.Option(help="What it is for; default: route.")] = None,
     use_case: Annotated[list[str] | None, typer.Option(help="Only these use cases; default: all.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only these models; default: all.")] = None,
+    per_minute: Annotated[
+        int | None, typer.Option(help="Requests a minute; 0: any number; default: RATE_LIMIT_PER_MINUTE.", min=0)
+    ] = None,
+    burst: Annotated[int | None, typer.Option(help="Of these, at once; default: all.", min=1)] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Requests under way at once, per process.", min=1)] = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -42,7 +50,8 @@ def create(
     from smart_router.access.keyfile import change_keys, new_entry
 
     scopes = [known for known in SCOPES if known in (scope or [_Scope.ROUTE])]
-    key, entry = new_entry(name, scopes, use_cases=_given(use_case), models=_given(model))
+    limits = {"requests_per_minute": per_minute, "burst": burst, "concurrency": concurrency}
+    key, entry = new_entry(name, scopes, use_cases=_given(use_case), models=_given(model), **limits)
     with plain_errors():
         change_keys(file, lambda entries: (*entries, entry))
     if as_json:
@@ -63,24 +72,11 @@ def list_keys(file: File = DEFAULT_FILE, as_json: AsJson = False) -> None:
 
     with plain_errors():
         entries = read_keys(file)
-    rows = [
-        {
-            "id": entry.id,
-            "name": entry.name,
-            "scopes": list(entry.scopes),
-            "created": entry.created,
-            "use_cases": None if entry.use_cases is None else list(entry.use_cases),
-            "models": None if entry.models is None else list(entry.models),
-        }
-        for entry in entries
-    ]
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False))
+        typer.echo(json.dumps([_row(entry) for entry in entries], ensure_ascii=False))
         return
-    for row, entry in zip(rows, entries, strict=True):
-        limits = [*(entry.use_cases or ()), *(entry.models or ())]
-        only = f"  only {', '.join(limits)}" if limits else ""
-        typer.echo(f"{entry.id:<16} {','.join(entry.scopes):<20} {entry.created:<26} {row['name']}{only}")
+    for entry in entries:
+        typer.echo(f"{entry.id:<16} {','.join(entry.scopes):<20} {entry.created:<26} {entry.name}{_limits(entry)}")
 
 
 @app.command()
@@ -92,9 +88,9 @@ def revoke(
 
     Example: smart-router keys revoke k_3f9a61c0d2b4
     """
-    from smart_router.access.keyfile import Entry, change_keys, read_keys
+    from smart_router.access.keyfile import change_keys, read_keys
 
-    def without(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    def without(entries: "tuple[Entry, ...]") -> "tuple[Entry, ...]":
         left = tuple(entry for entry in entries if entry.id != id)
         if len(left) == len(entries):
             fail(f"{file} has no key {id}; see `smart-router keys list`", CONFIGURATION)
@@ -108,3 +104,15 @@ def revoke(
 
 def _given(values: list[str] | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(values)) if values else None
+
+
+def _row(entry: "Entry") -> dict[str, object]:
+    """All but the digest."""
+    return {name: getattr(entry, name) for name in entry.__struct_fields__ if name != "sha256"}
+
+
+def _limits(entry: "Entry") -> str:
+    said = [", ".join(names) for names in (entry.use_cases, entry.models) if names is not None]
+    numbers = ((entry.requests_per_minute, "a minute"), (entry.burst, "at once"), (entry.concurrency, "under way"))
+    said += [f"{number} {what}" for number, what in numbers if number is not None]
+    return f"  ({'; '.join(said)})" if said else ""

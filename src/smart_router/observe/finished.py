@@ -42,6 +42,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # nothing 
     usage: Usage = NOTHING_USED
     status: int = 200
     trace_id: str | None = None  # 32 hexadecimal digits, where the request is traced
+    limit: str | None = None  # the limit of its caller that refused it
     failure: str | None = None  # the code of the error that broke off an answer which had been accepted
 
 

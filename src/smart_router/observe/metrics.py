@@ -46,9 +46,10 @@ class Metrics:
         self.model_state = self._gauge("model_state", "1 for the state that a model is in.", "model", "state")
         self.shadow_checks = self._counter("shadow_checks", "Bypassed turns that were classified afterwards.")
         self.shadow_disagreement = self._counter("shadow_disagreement", "Of these, those that would have switched.")
-        # Of what this version does not do yet: the names are promised, so that dashboards and alerts can be kept.
-        self.model_swaps = self._histogram("model_swap_seconds", "Waking a model, another one's eviction included.")
+        # *reason* is rate or concurrency.
         self.limited = self._counter("limited", "Requests refused by a limit.", "reason")
+        # Of what this version does not do yet: the name is promised, so that dashboards and alerts can be kept.
+        self.model_swaps = self._histogram("model_swap_seconds", "Waking a model, another one's eviction included.")
         self.confidence = Histogram(
             self.registry,
             f"{PREFIX}_classifier_confidence",
@@ -66,6 +67,8 @@ class Metrics:
             self.bypass.add(UNLABELLED)
         if done.previous_use_case:
             self.context_changes.add((done.previous_use_case, use_case))
+        if done.limit:
+            self.limited.add((done.limit,))
         if done.failure and done.model:
             self.failures.add((model, done.failure))
         if done.fallback_from:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from smart_router.errors import StoreUnavailable
-from smart_router.types import Lane, Message, Session
+from smart_router.types import Admission, Lane, Message, Rate, Session
 
 OnTrouble = Callable[[StoreUnavailable], None]
 
@@ -32,10 +32,14 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """What a turn finds: the session, this turn counted, None for a new one; its conversation, oldest first."""
+    """
+    What a turn finds: the session, this turn counted, None for a new one; its conversation, oldest first. *admission*
+    where its caller's requests are limited; one that is not admitted finds nothing and is not counted.
+    """
 
     session: Session | None = None
     history: tuple[Message, ...] = ()
+    admission: Admission | None = None
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -109,13 +113,16 @@ class SessionStore(Protocol):
     async def ping(self) -> None:
         """Return when the store answers."""
 
-    def begin(self, key: Key, *, history: bool) -> Coroutine[Any, Any, Begun]:
+    def begin(self, key: Key, *, history: bool, rate: Rate | None = None) -> Coroutine[Any, Any, Begun]:
         """
         Is under way when this returns, so that other work may be done before its result is awaited.
 
         Count the turn of a known session; return the session and, if wanted, its conversation. Starts nothing: an
-        unknown session stays unknown.
+        unknown session stays unknown. With *rate*, this is also one more request of its owner (see `admit`).
         """
+
+    async def admit(self, owner: str, rate: Rate) -> Admission:
+        """One more request of *owner*, apart from any session; it counts unless it is refused."""
 
     async def commit(self, key: Key, pin: Pin) -> Session:
         """

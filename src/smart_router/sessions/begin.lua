@@ -1,12 +1,22 @@
--- What a turn finds: the session, prolonged and with this turn counted, and its conversation.
--- KEYS: session, history   ARGV: format, ttl_s, 1 if the conversation is wanted
--- Returns {fields and values, messages}; the first is empty for a session that is unknown or unreadable.
+-- What a turn finds: the session, prolonged and with this turn counted, and its conversation; unless its caller has made
+-- too many requests.
+-- KEYS: session, history, rate   ARGV: format, ttl_s, 1 if the conversation is wanted, interval_us (0: no limit), burst
+-- Returns {fields and values, messages, admission}; the first is empty for a session that is unknown or unreadable, the
+-- last where there is no limit.
 local session, history = KEYS[1], KEYS[2]
-local format, ttl, wanted = unpack(ARGV)
+local format, ttl, wanted, interval, burst = unpack(ARGV)
+
+local admission = {}
+if interval ~= '0' then
+  admission = admit(KEYS[3], tonumber(interval), tonumber(burst))
+  if admission[1] == 0 then
+    return {{}, {}, admission}
+  end
+end
 
 local found = redis.pcall('HGETALL', session)
 if found.err then
-  return string.find(found.err, 'WRONGTYPE') and {{}, {}} or found
+  return string.find(found.err, 'WRONGTYPE') and {{}, {}, admission} or found
 end
 local readable, count, accessed = false, nil, nil  -- the latter two are places in `found`
 for i = 1, #found, 2 do
@@ -20,7 +30,7 @@ for i = 1, #found, 2 do
   end
 end
 if not (readable and count and accessed and #found[count] < 16 and string.match(found[count], '^%d+$')) then
-  return {{}, {}}
+  return {{}, {}, admission}
 end
 
 local time = redis.call('TIME')
@@ -31,7 +41,7 @@ redis.call('HSET', session, 'count', found[count], 'accessed', found[accessed])
 
 -- A conversation lives as long as its session, also when it is not wanted.
 if redis.call('EXPIRE', history, ttl) == 0 or wanted ~= '1' then
-  return {found, {}}
+  return {found, {}, admission}
 end
 local messages = redis.pcall('LRANGE', history, 0, -1)
-return {found, messages.err and {} or messages}
+return {found, messages.err and {} or messages, admission}

@@ -12,14 +12,14 @@ So an outage costs a request at most the deadline of a call, and a conversation 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions.base import Begun, Held, Key, OnTrouble, Pin, SessionStore, SharedCounts, nobody_hears
 from smart_router.sessions.memory import EmbeddedStore
-from smart_router.types import Message, Session
+from smart_router.types import Admission, Message, Rate, Session
 
 log = structlog.get_logger("sessions")
 
@@ -27,6 +27,14 @@ _T = TypeVar("_T")
 
 AT_ONCE = 100  # sessions that are written back together
 WELL_AFTER_S = 1.0  # without a failed call; one node of a cluster may fail while the others answer
+
+
+class _Turn(NamedTuple):
+    """What `begin` is asked."""
+
+    key: Key
+    history: bool
+    rate: Rate | None
 
 
 class FallbackStore:
@@ -62,12 +70,20 @@ class FallbackStore:
     async def ping(self) -> None:
         await self._answered(self._remote.ping())
 
-    def begin(self, key: Key, *, history: bool) -> Coroutine[Any, Any, Begun]:
+    def begin(self, key: Key, *, history: bool, rate: Rate | None = None) -> Coroutine[Any, Any, Begun]:
+        turn = _Turn(key, history, rate)
         try:
             ours = key in self._underway  # Redis may answer before it has it
-            return self._begun(key, self._remote.begin(key, history=history), history, ours)
+            return self._begun(turn, self._remote.begin(key, history=history, rate=rate), ours)
         except StoreUnavailable as exc:
-            return self._begun_here(key, history, exc)
+            return self._begun_here(turn, exc)
+
+    async def admit(self, owner: str, rate: Rate) -> Admission:
+        """While Redis is away, each process counts for itself."""
+        try:
+            return await self._answered(self._remote.admit(owner, rate))
+        except StoreUnavailable:
+            return await self._local.admit(owner, rate)
 
     async def commit(self, key: Key, pin: Pin) -> Session:
         try:
@@ -126,28 +142,31 @@ class FallbackStore:
 
     # beginning a turn
 
-    async def _begun(self, key: Key, beginning: Awaitable[Begun], history: bool, ours: bool) -> Begun:
+    async def _begun(self, turn: "_Turn", beginning: Awaitable[Begun], ours: bool) -> Begun:
         try:
             begun = await beginning
         except StoreUnavailable as exc:
-            return await self._begun_here(key, history, exc)
+            return await self._begun_here(turn, exc)
         self._worked()
+        if begun.admission is not None and not begun.admission.admitted:
+            return begun
+        key = turn.key
         if key in self._changed or (ours and begun.session is None):
-            begun = await self._gone_on(key, begun, history)
+            begun = await self._gone_on(turn, begun)
         if begun.session is not None:
             self._local.keep(key, begun.session)
         else:
             self._local.forget(key)
         return begun
 
-    async def _begun_here(self, key: Key, history: bool, trouble: StoreUnavailable) -> Begun:
+    async def _begun_here(self, turn: "_Turn", trouble: StoreUnavailable) -> Begun:
         self._failed(trouble)
-        return await self._local.begin(key, history=history)
+        return await self._local.begin(turn.key, history=turn.history, rate=turn.rate)
 
-    async def _gone_on(self, key: Key, begun: Begun, history: bool) -> Begun:
+    async def _gone_on(self, turn: "_Turn", begun: Begun) -> Begun:
         """The session changed here while Redis was away: it goes on as it stands here."""
-        said = self._local.look(key).history if history else ()
-        return Begun(await self._written_back(key), begun.history + said)
+        said = self._local.look(turn.key).history if turn.history else ()
+        return Begun(await self._written_back(turn.key), begun.history + said, begun.admission)
 
     # outages
 

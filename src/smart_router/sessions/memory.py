@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from smart_router.decide.memory import size
 from smart_router.sessions.base import Begun, Held, Key, Limits, OnTrouble, Pin, SharedCounts, nobody_hears
-from smart_router.types import Lane, Message, Session
+from smart_router.sessions.rates import LocalRates
+from smart_router.types import Admission, Lane, Message, Rate, Session
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class EmbeddedStore:
         self._wall_clock = wall_clock
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()  # the next to expire first
         self._bytes = 0  # of all conversations
+        self._rates = LocalRates()
         self._held: OrderedDict[Key, tuple[Held, float]] = OrderedDict()  # and when it expires, the next first
 
     async def start(self) -> None:
@@ -53,13 +55,17 @@ class EmbeddedStore:
     async def ping(self) -> None:
         """Always there."""
 
-    async def begin(self, key: Key, *, history: bool) -> Begun:
+    async def begin(self, key: Key, *, history: bool, rate: Rate | None = None) -> Begun:
+        admission = None if rate is None else self._rates.admit(key.owner, rate)
         entry = self._live(key)
-        if entry is None:
-            return Begun()
+        if entry is None or (admission is not None and not admission.admitted):
+            return Begun(admission=admission)
         entry.session = _counted(entry.session, self._wall_clock())
         self._prolong(key, entry)
-        return Begun(entry.session, tuple(entry.history) if history else ())
+        return Begun(entry.session, tuple(entry.history) if history else (), admission)
+
+    async def admit(self, owner: str, rate: Rate) -> Admission:
+        return self._rates.admit(owner, rate)
 
     async def commit(self, key: Key, pin: Pin) -> Session:
         entry, now = self._live(key), self._wall_clock()

@@ -4,6 +4,7 @@ The Redis store: a hash per session, a list per conversation, one Lua script per
     sr:{owner}:s:<id>   hash     v, owner, turn, group, place, lane:<group> (JSON), count, created, accessed
     sr:{owner}:h:<id>   list     messages (JSON), oldest first
     sr:{owner}:r:<id>   string   where a stored response lives (JSON)
+    sr:{owner}:rate     string   when the owner's next request would come if all came evenly, in microseconds
 
 `{owner}` is a hash tag, so that all keys of an owner share a slot of a cluster. Times are Redis's own, as several
 routers share a session. Every key has a TTL. What cannot be read counts as absent.
@@ -16,22 +17,23 @@ from typing import Any
 import msgspec
 import structlog
 
+from smart_router.decide.admission import admission, interval_us
 from smart_router.decide.memory import OVERHEAD
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions import counts
 from smart_router.sessions.base import Begun, Held, Key, Limits, OnTrouble, Pin, nobody_hears
 from smart_router.sessions.batching import Script, WrongType
 from smart_router.sessions.connection import connection_to
-from smart_router.types import Lane, Message, Session
+from smart_router.types import Admission, Lane, Message, Rate, Session
 
 FORMAT = b"1"  # of the records; another one counts as absent
 
 log = structlog.get_logger("sessions")
 
 _HERE = Path(__file__).parent
-_BEGIN, _COMMIT, _REMEMBER = (
-    Script.of((_HERE / f"{name}.lua").read_text()) for name in ("begin", "commit", "remember")
-)
+_RATE = (_HERE / "rate.lua").read_text()
+_BEGIN, _ADMIT = (Script.of(_RATE + (_HERE / f"{name}.lua").read_text()) for name in ("begin", "admit"))
+_COMMIT, _REMEMBER = (Script.of((_HERE / f"{name}.lua").read_text()) for name in ("commit", "remember"))
 _lane = msgspec.json.Decoder(Lane).decode
 _message = msgspec.json.Decoder(Message).decode
 _held = msgspec.json.Decoder(Held).decode
@@ -47,7 +49,7 @@ class RedisStore:
     def __init__(self, url: str, limits: Limits, *, timeout_ms: int = 50, on_trouble: OnTrouble = nobody_hears) -> None:
         self.on_trouble = on_trouble
         self._limits = limits
-        scripts = (_BEGIN, _COMMIT, _REMEMBER, counts.ADD)
+        scripts = (_BEGIN, _ADMIT, _COMMIT, _REMEMBER, counts.ADD)
         self._redis = connection_to(url, scripts, timeout_s=timeout_ms / 1000)
         self.counts = counts.RedisCounts(self._redis)
 
@@ -64,12 +66,15 @@ class RedisStore:
     async def ping(self) -> None:
         await self._redis.call("PING")
 
-    def begin(self, key: Key, *, history: bool) -> Coroutine[Any, Any, Begun]:
-        session, conversation = _names(key)
-        reply = self._redis.call(
-            "EVALSHA", _BEGIN.sha, 2, session, conversation, FORMAT, self._limits.ttl_s, 1 if history else 0
-        )
-        return _begun(reply, key.owner)
+    def begin(self, key: Key, *, history: bool, rate: Rate | None = None) -> Coroutine[Any, Any, Begun]:
+        wanted = FORMAT, self._limits.ttl_s, 1 if history else 0
+        names = *_names(key), _rate_name(key.owner)
+        reply = self._redis.call("EVALSHA", _BEGIN.sha, 3, *names, *wanted, *_limit(rate))
+        return _begun(reply, key.owner, rate)
+
+    async def admit(self, owner: str, rate: Rate) -> Admission:
+        found = await self._redis.call("EVALSHA", _ADMIT.sha, 1, _rate_name(owner), *_limit(rate))
+        return _admission(found, rate)
 
     async def commit(self, key: Key, pin: Pin) -> Session:
         found = await self._commit(key, pin)
@@ -126,17 +131,31 @@ class RedisStore:
         self.on_trouble(trouble)  # looked up now: it may have been set since
 
 
-async def _begun(reply: Awaitable[Any], owner: str) -> Begun:
-    fields, messages = await reply
+async def _begun(reply: Awaitable[Any], owner: str, rate: Rate | None) -> Begun:
+    fields, messages, admitted = await reply
+    admission = None if rate is None else _admission(admitted, rate)
     if not fields:
-        return Begun()
+        return Begun(admission=admission) if admission else Begun()
     found = _session(_pairs(fields), owner)
-    return Begun(found, _messages(messages) if found and messages else ())
+    return Begun(found, _messages(messages) if found and messages else (), admission)
+
+
+def _limit(rate: Rate | None) -> tuple[int, int]:
+    return (0, 0) if rate is None else (interval_us(rate), rate.burst)
+
+
+def _admission(found: Sequence[int], rate: Rate) -> Admission:
+    admitted, remaining, reset_us, retry_after_us = found
+    return admission(rate, bool(admitted), remaining, reset_us, retry_after_us)
 
 
 def _names(key: Key) -> tuple[str, str]:
     owner, name = key.owner, key.id
     return f"sr:{{{owner}}}:s:{name}", f"sr:{{{owner}}}:h:{name}"
+
+
+def _rate_name(owner: str) -> str:
+    return f"sr:{{{owner}}}:rate"
 
 
 def _response_name(key: Key) -> str:
