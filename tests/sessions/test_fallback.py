@@ -12,7 +12,6 @@ from smart_router.sessions.base import Begun, Held, Key, Limits, Pin
 from smart_router.sessions.fallback import FallbackStore
 from smart_router.sessions.memory import EmbeddedStore
 from smart_router.types import Admission, Lane, Message, Rate, Session
-from tests.fakes import a_lane
 
 KEY = Key("owner", "s1")
 HELLO = (Message("user", "hello"), Message("assistant", "hi"))
