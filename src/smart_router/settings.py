@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
     max_query_chars: int = Field(32_768, ge=1, le=10_000_000)
     max_attachments: int = Field(8, ge=0, le=64)
+    header_timeout: Seconds = 10.0  # for the head of a request, from the connection's first moment on
     body_timeout: Seconds = 30.0
     send_timeout: Seconds = 60.0  # for a part of a stream, until the client has taken it
 

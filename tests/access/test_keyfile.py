@@ -81,6 +81,7 @@ def test_a_file_that_people_wrote_needs_no_more_than_id_and_digest(path: Path) -
         ('{"version": 2, "keys": []}', "version"),
         ('{"version": 1}', "keys"),
         ("\xff", ""),
+        ("[" * 100_000, ""),
     ],
 )
 def test_a_file_of_another_form_is_refused_by_name(path: Path, content: str, says: str) -> None:

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from smart_router.api import server
-from smart_router.api.server import MOST_JOINED_BYTES, GatheredWrites, HttpProtocol
+from smart_router.api.server import MOST_JOINED_BYTES, TOO_LATE, GatheredWrites, HttpProtocol
 from tests.upstream.servers import on_both_loops
 
 WITHIN_S = 5
@@ -145,7 +145,9 @@ class Counted:
 
 
 @asynccontextmanager
-async def serving(app: App) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, list[bytes]]]:
+async def serving(
+    app: App, **options: float
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, list[bytes]]]:
     """A client's connection to uvicorn, and all writes to its socket."""
     writes: list[bytes] = []
 
@@ -157,7 +159,7 @@ async def serving(app: App) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio
     config.load()
     state = ServerState()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Protocol(config, state, {}), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Protocol(config, state, {}, **options), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2], limit=2**24)
     try:
         async with asyncio.timeout(WITHIN_S):
@@ -351,3 +353,59 @@ async def test_a_client_that_leaves_with_a_second_request_waiting_is_noticed() -
         await begun.wait()
         writer.close()
         await asyncio.wait_for(left.wait(), WITHIN_S)
+
+
+# slow heads
+
+
+LATE_S = 0.15
+
+
+@on_both_loops
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"G", b"GET / HTTP/1.1\r\nHost:", get()[:-2]])
+async def test_a_head_that_does_not_come_is_answered_with_a_408_and_the_connection_closed(sent: bytes) -> None:
+    async with serving(path_told, header_timeout_s=LATE_S) as (reader, writer, _):
+        writer.write(sent)
+        assert await reader.read() == TOO_LATE
+
+
+@on_both_loops
+@pytest.mark.parametrize("byte", [b"x", b"\r\n"])
+async def test_one_byte_now_and_then_does_not_prolong_it(byte: bytes) -> None:
+    async with serving(path_told, header_timeout_s=LATE_S) as (reader, writer, _):
+        began = asyncio.get_running_loop().time()
+        writer.write(b"" if byte == b"\r\n" else b"GET / HTTP/1.1\r\nHost: ")
+        said = asyncio.ensure_future(reader.read())
+        while not said.done():
+            writer.write(byte)
+            await asyncio.wait({said}, timeout=LATE_S / 5)
+        assert (await said).startswith(b"HTTP/1.1 408")
+        assert asyncio.get_running_loop().time() - began < 10 * LATE_S
+
+
+@on_both_loops
+async def test_after_an_answer_the_next_head_has_its_own_deadline() -> None:
+    async with serving(path_told, header_timeout_s=LATE_S) as (reader, writer, _):
+        writer.write(get("/first"))
+        assert await answer(reader) == b"/first"
+        await asyncio.sleep(2 * LATE_S)  # idle, but nothing was begun: that is what keep-alive is for
+        writer.write(get("/second"))
+        assert await answer(reader) == b"/second"
+        writer.write(b"GET /third")
+        assert await reader.read() == TOO_LATE
+
+
+@on_both_loops
+async def test_an_answer_and_a_body_may_take_longer() -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        said = await receive()
+        while said.get("more_body"):
+            said = await receive()
+        await asyncio.sleep(2 * LATE_S)
+        await path_told(scope, receive, send)
+
+    async with serving(slow, header_timeout_s=LATE_S) as (reader, writer, _):
+        writer.write(b"POST /late HTTP/1.1\r\nHost: r\r\nContent-Length: 2\r\n\r\na")
+        await asyncio.sleep(2 * LATE_S)
+        writer.write(b"b")
+        assert await answer(reader) == b"/late"

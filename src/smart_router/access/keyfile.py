@@ -76,7 +76,7 @@ def read_keys(path: Path) -> tuple[Entry, ...]:
         raise ConfigurationError(
             f"{path}: cannot be read ({exc.strerror}); make one with `smart-router keys create --name … --file {path}`"
         ) from None
-    except ValueError as exc:  # msgspec's errors say where: "… - at `$.keys[0].scopes[1]`"
+    except (ValueError, RecursionError) as exc:  # msgspec's errors say where: "… - at `$.keys[0].scopes[1]`"
         raise ConfigurationError(f"{path}: {exc}") from None
     for what in ("id", "sha256"):
         values = [getattr(entry, what) for entry in found]

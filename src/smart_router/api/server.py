@@ -1,6 +1,10 @@
 """
-uvicorn's HTTP protocol with one system call per answer: it writes head and body apart, and each write to a socket costs
-as much as all of our decisions. A head waits for what follows it, all else leaves at once.
+uvicorn's HTTP protocol with what it lacks:
+
+- One system call per answer: it writes head and body apart, and each write to a socket costs as much as all of our
+  decisions. A head waits for what follows it, all else leaves at once.
+- A deadline for a request's head, from the connection's first moment or the head's first byte on: without one, whoever
+  sends a byte now and then, or none at all, keeps a connection for ever.
 """
 
 import asyncio
@@ -11,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 MOST_JOINED_BYTES = 64 * 1024  # a longer part is not copied
 CLOSE_S = 10.0
+HEADER_TIMEOUT_S = 10.0
+TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _HEAD = b"HTTP/1.1 "
 
 
@@ -18,10 +24,37 @@ class HttpProtocol(HttpToolsProtocol):
     """For uvicorn's `http=`."""
 
     _running: RequestResponseCycle | None = None
+    _awaiting_head: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, header_timeout_s: float = HEADER_TIMEOUT_S, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._header_timeout_s = header_timeout_s
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         self._gathered = GatheredWrites(transport, self.loop)
         super().connection_made(cast(asyncio.Transport, self._gathered))
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._awaiting_head is None:  # of these bytes no request came: its head is not complete, if they are one
+            self._await_head()
+
+    def _await_head(self) -> None:
+        self._awaiting_head = self.loop.call_later(self._header_timeout_s, self._too_late)
+
+    def _stop_waiting(self) -> None:
+        if self._awaiting_head is not None:
+            self._awaiting_head.cancel()
+            self._awaiting_head = None
+
+    def _too_late(self) -> None:
+        self._awaiting_head = None
+        if not self.transport.is_closing():
+            self.transport.write(TOO_LATE)
+            self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
@@ -30,6 +63,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """uvicorn tells the newest request of the connection; with pipelining another one is being answered."""
         super().connection_lost(exc)
+        self._stop_waiting()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()

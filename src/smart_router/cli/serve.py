@@ -1,6 +1,7 @@
 """`smart-router serve`."""
 
 import socket
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,7 @@ def serve(
         host=host,
         port=port,
         workers=workers,
-        http=HttpProtocol,
+        http=partial(HttpProtocol, header_timeout_s=settings.header_timeout),  # type: ignore[arg-type]  # as good as one
         proxy_headers=False,  # nothing here depends on a client's address
         log_config=None,
         access_log=False,
