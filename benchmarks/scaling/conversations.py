@@ -18,7 +18,8 @@ OPENINGS = (
     "दुकान के लिए दिवाली ऑफ़र का छोटा सा मैसेज लिख दो",
     "Draft a polite reply to a landlord about the broken heater",
 )
-FOLLOW_UPS = ("make it shorter", "why?", "and one more, please", "say that more simply", "add an example", "go on")
+# Without words that tempt another use case, so that a turn which is no bypass means a session that was not found.
+FOLLOW_UPS = ("make it shorter", "why?", "and another one", "put that more simply", "add an example", "go on")
 PATIENCE_S = 20.0
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # unused; a client without one loads all authorities of the system
 TRIES = 2  # clients repeat a request whose connection broke, as SDKs do

@@ -16,6 +16,8 @@ from .asking import CHAT, FOLLOW_UP, PYTHON, a_session, saying
 from .models import Models
 from .routers import Router, a_client, a_registry, running_router, until
 
+pytestmark = pytest.mark.usefixtures("models")  # without the faults that other tests leave
+
 EVERY_PATH = [
     ("POST", "/route", {"query": PYTHON}),
     ("POST", "/classify", {"query": PYTHON}),
