@@ -223,6 +223,17 @@ async def test_a_page_of_another_origin_may_read_it(router: Router) -> None:
     assert "x-route-because" in found.headers["access-control-expose-headers"].lower()
 
 
+@pytest.mark.parametrize("listed", [(), ("https://a.example",)])
+@pytest.mark.parametrize("origin", ["https://b.example", "http://a.example", "https://a.example.evil", "null"])
+async def test_a_page_of_an_origin_that_is_not_listed_may_not(
+    router: Router, listed: tuple[str, ...], origin: str
+) -> None:
+    router.handler = _with_cors(router.front, settings(cors_origins=listed))
+    found = await router.route(FIRST, {"Origin": origin})
+    assert "access-control-allow-origin" not in found.headers
+    assert "access-control-allow-credentials" not in found.headers
+
+
 # what was said before
 
 

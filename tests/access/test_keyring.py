@@ -104,6 +104,14 @@ def test_a_file_without_keys_lets_nobody_in_and_says_so(path: Path, log: list[An
     assert [line["log_level"] for line in log] == ["warning"]
 
 
+def test_keys_are_compared_in_constant_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, _ = added(path)
+    compared: list[tuple[str, str]] = []
+    monkeypatch.setattr("smart_router.access.keyring.hmac.compare_digest", lambda a, b: compared.append((a, b)))
+    assert a_ring(path).find(key) is None
+    assert compared == [(digest_of(key), digest_of(key))]
+
+
 # changes
 
 

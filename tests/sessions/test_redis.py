@@ -182,6 +182,19 @@ async def test_a_conversation_of_another_type_is_no_history(store: RedisStore, r
     assert await store.history(key) == ()
 
 
+@pytest.mark.parametrize("owner", [None, "", "another"])
+async def test_a_record_without_its_owner_is_nobodys(
+    store: RedisStore, redis: Redis, key: Key, owner: str | None
+) -> None:
+    await store.commit(key, a_pin())
+    if owner is None:
+        await redis.hdel(names(key)[0], "owner")
+    else:
+        await redis.hset(names(key)[0], "owner", owner)
+    assert await store.get(key) is None
+    assert (await store.begin(key, history=True)).session is None
+
+
 @pytest.mark.parametrize("damage", [break_type, break_format, break_count], ids=lambda damage: damage.__name__)
 async def test_what_begin_cannot_read_it_does_not_touch(store: RedisStore, redis: Redis, key: Key, damage: Any) -> None:
     await store.commit(key, a_pin())
