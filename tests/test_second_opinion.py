@@ -16,7 +16,18 @@ from smart_router.second_opinion import MOST_ANSWER_BYTES, SHOWN_CHARACTERS, Sec
 from smart_router.upstream.fleet import Fleet
 from tests.choosing import REGISTRY, USE_CASES
 from tests.fakes import a_model, a_registry, settings
-from tests.upstream.scripted import HANG_UP, RESET, STALL, STREAM_HEAD, ScriptedServer, Step, answer, chunk, completion
+from tests.upstream.scripted import (
+    HANG_UP,
+    RESET,
+    STALL,
+    STREAM_HEAD,
+    ScriptedServer,
+    Step,
+    answer,
+    chunk,
+    completion,
+    scripted_server,
+)
 from tests.upstream.servers import raw_server
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
@@ -55,10 +66,8 @@ Make = Callable[..., Awaitable[World]]
 
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[ScriptedServer]:
-    found = ScriptedServer()
-    await found.start()
-    yield found
-    await found.close()
+    async with scripted_server() as found:
+        yield found
 
 
 @pytest_asyncio.fixture

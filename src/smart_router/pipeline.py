@@ -103,7 +103,7 @@ class Pipeline:
         The decision alone, for a query or inside a live session: nothing is stored or prolonged, nor counted but by the
         caller's limit.
         """
-        admission = None if ask.rate is None else _admitted(await self._store.admit(ask.caller, ask.rate))
+        admission = await self._admit(ask)
         session = await self._store.get(_key(ask))
         history = await self._store.history(_key(ask)) if session else ()
         decision = await self._choosing(ask, standing_of(session), _previous(ask, history), explain=True)
@@ -190,8 +190,17 @@ class Pipeline:
         return begun
 
     async def _glance(self, ask: Ask) -> Begun:
-        admission = None if ask.rate is None else await self._store.admit(ask.caller, ask.rate)
+        admission = await self._admit(ask)
         return Begun(await self._store.get(_key(ask)) if ask.keeps == "peek" else None, admission=admission)
+
+    async def _admit(self, ask: Ask) -> Admission | None:
+        """
+        Count *ask* where no turn begins.
+
+        Raises:
+            TooManyRequests: before the session is looked up.
+        """
+        return None if ask.rate is None else _admitted(await self._store.admit(ask.caller, ask.rate))
 
     async def _pinned(self, exchange: _E) -> _E:
         try:

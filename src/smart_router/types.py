@@ -53,6 +53,11 @@ class Grant(Struct, frozen=True):
         """There is something to see to beyond the door."""
         return self.use_cases is not None or self.models is not None or self.rate is not None
 
+    @property
+    def limits(self) -> "Grant | None":
+        """Itself, for an `Ask`, if it is limited."""
+        return self if self.limited else None
+
 
 class Attachment(Struct, frozen=True):
     """A file that came with a query: either a *url* or base64 *data*, never both."""

@@ -7,17 +7,15 @@ from smart_router.upstream import KINDS
 from smart_router.upstream.base import Upstream
 from tests.fakes import settings
 
-from .scripted import ScriptedServer
+from .scripted import ScriptedServer, scripted_server
 
 DEADLINE_S = 1.0  # long enough for a first connection on a busy machine
 
 
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[ScriptedServer]:
-    found = ScriptedServer()
-    await found.start()
-    yield found
-    await found.close()
+    async with scripted_server() as found:
+        yield found
 
 
 @pytest_asyncio.fixture(params=KINDS)

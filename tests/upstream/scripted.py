@@ -5,6 +5,7 @@ import contextlib
 import json
 import socket
 import struct
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -189,3 +190,12 @@ def delta(text: str | None = None, finish: str | None = None) -> bytes:
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}})
 DONE = event(b"[DONE]")
+
+
+@contextlib.asynccontextmanager
+async def scripted_server() -> AsyncIterator[ScriptedServer]:
+    """One that runs while the block does."""
+    found = ScriptedServer()
+    await found.start()
+    yield found
+    await found.close()

@@ -146,7 +146,7 @@ class OpenAIApi:
             path=api.path,
             previous=turn.previous,
             debug=visit.debug,
-            grant=grant if grant.limited else None,
+            grant=grant.limits,
             trace=visit.trace,
         )
         return ask, Onward(api.path, self._headers(visit), body, head)
@@ -192,7 +192,7 @@ class OpenAIApi:
             keeps=api.keeps,
             path=api.path,
             debug=visit.debug,
-            grant=grant if grant.limited else None,
+            grant=grant.limits,
             trace=visit.trace,
         )
         return ask, OnwardUpload(api.path, self._headers(visit), upload)

@@ -189,7 +189,7 @@ def ask_from(
         stream=request.stream,
         remember=request.remember,
         debug=debug,
-        grant=grant if grant.limited else None,
+        grant=grant.limits,
     )
 
 
