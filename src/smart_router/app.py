@@ -20,6 +20,7 @@ from smart_router.api.openai import APIS, CHAT_PATH, OpenAIApi
 from smart_router.api.ops import Ops, ops_routes
 from smart_router.api.route import RouteApi
 from smart_router.api.schema import install_schema
+from smart_router.api.server import DRAIN
 from smart_router.api.sessions import session_routes
 from smart_router.api.visit import Desk
 from smart_router.chooser import Chooser
@@ -33,6 +34,7 @@ from smart_router.observe.stats import Stats
 from smart_router.observe.tracing import Tracing, open_tracing
 from smart_router.opening import Opener
 from smart_router.pipeline import Pipeline
+from smart_router.process import Drain, Signals
 from smart_router.registry import Registry, default_registry_path, load_registry
 from smart_router.second_opinion import open_second_opinion
 from smart_router.sessions import open_store
@@ -48,9 +50,9 @@ DESCRIPTION = "Session-aware smart routing for LLM serving."
 DATA_PLANE = ("/route", "/classify", CHAT_PATH, *APIS)
 
 
-def create_app(settings: Settings | None = None) -> Handler:
+def create_app(settings: Settings | None = None, signals: Signals | None = None) -> Handler:
     """
-    The whole router as an ASGI application.
+    The whole router as an ASGI application; with *signals*, it heeds those of its process.
 
     Raises:
         ConfigurationError: settings, registry or examples are wrong; the message names the place.
@@ -71,10 +73,12 @@ def create_app(settings: Settings | None = None) -> Handler:
     route, openai = RouteApi(pipeline, desk, registry.defaults), OpenAIApi(pipeline, desk, registry)
 
     shared_stats = SharedStats(stats, store.counts)
-    parts = Parts(registry, classifier, store, fleet, keys, shared_stats, shadow, request_log, tracing)
+    drain = Drain()
+    parts = Parts(registry, classifier, store, fleet, keys, shared_stats, shadow, request_log, tracing, drain, signals)
     control_plane = _control_plane(parts)
     control_plane.include_router(session_routes(store, door, settings.routing_mode))
-    control_plane.include_router(ops_routes(Ops(registry, fleet, store, classifier, shared_stats, metrics), door))
+    ops = Ops(registry, fleet, store, classifier, shared_stats, metrics, drain)
+    control_plane.include_router(ops_routes(ops, door))
     control_plane.include_router(model_routes(Catalogue(registry, fleet), door))
     data_plane: dict[str, Handler] = dict.fromkeys(DATA_PLANE, openai)
     data_plane |= {"/route": route.route, "/classify": route.classify}
@@ -121,6 +125,8 @@ class Parts:
     shadow: Shadow | None
     request_log: RequestLog
     tracing: Tracing | None
+    drain: Drain
+    signals: Signals | None
 
     async def start(self) -> None:
         self.classifier.start()
@@ -128,6 +134,8 @@ class Parts:
         await self.fleet.start()
         self.stats.start()
         self.keys.start()
+        if self.signals is not None:
+            self.signals.install(self.drain, lambda: None)
         log.info(
             "ready", use_cases=len(self.registry.use_cases), classifier=self.classifier.kind, sessions=self.store.kind
         )
@@ -147,11 +155,11 @@ class Parts:
 
 def _control_plane(parts: Parts) -> FastAPI:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         await parts.start()
         _settle_the_heap()
         try:
-            yield
+            yield {DRAIN: parts.drain}
         finally:
             await parts.close()
 

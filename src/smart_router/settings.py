@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     header_timeout: Seconds = 10.0  # for the head of a request, from the connection's first moment on
     body_timeout: Seconds = 30.0
     send_timeout: Seconds = 60.0  # for a part of a stream, until the client has taken it
+    drain_delay: float = Field(3.0, ge=0, le=600)  # told to stop: not ready for so long, while it still serves
+    drain_timeout: int = Field(30, ge=1, le=3600)  # then, for what is under way
 
     # Sessions
     redis_url: SecretStr | None = None

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from smart_router.cli.processes import free_port, stop
-from smart_router.cli.serve import GRACE_S
+from smart_router.settings import Settings
 from tests.deploy.composed import ROOT, services
 from tests.deploy.dockerfile import Build, Context, Instruction, lineage, stages
 
@@ -22,6 +22,7 @@ DOCKERFILE = ROOT / "docker" / "Dockerfile"
 HEALTHCHECK = ROOT / "docker" / "healthcheck.py"
 STAGES = stages(DOCKERFILE)
 READY_WITHIN_S = 90.0
+STOPS_WITHIN_S = sum(Settings.model_fields[name].default for name in ("drain_delay", "drain_timeout"))
 KEYWORDS = {"FROM", "ARG", "ENV", "LABEL", "RUN", "COPY", "WORKDIR", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT"}
 
 
@@ -71,7 +72,7 @@ def test_it_serves_without_root_on_the_port_that_everybody_knows(target: str) ->
 
 
 def test_compose_gives_streams_the_time_that_the_router_gives_them() -> None:
-    assert int(services("standard")["router"]["stop_grace_period"].rstrip("s")) > GRACE_S
+    assert int(services("standard")["router"]["stop_grace_period"].rstrip("s")) > STOPS_WITHIN_S
 
 
 def test_what_is_installed_from_afar_has_hashes() -> None:
@@ -202,7 +203,7 @@ def started(built: Build, command: list[str], port_in: str) -> Iterator[int]:
         yield port
         assert process.poll() is None, "it has ended by itself"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(GRACE_S) in (0, -signal.SIGTERM)
+        assert process.wait(STOPS_WITHIN_S) in (0, -signal.SIGTERM)
     finally:
         stop(process)
 

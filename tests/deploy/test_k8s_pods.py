@@ -8,9 +8,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from smart_router.cli.processes import free_port, running, smart_router
-from smart_router.cli.serve import GRACE_S
 from smart_router.settings import Settings
 from tests.deploy.kustomize import Object, pod_template
 from tests.deploy.manifests import OVERLAYS, ROOT, WORKLOADS, of_kind
@@ -120,9 +120,10 @@ def test_the_examples_are_copied_from_the_image_to_where_the_registry_wants_them
 
 def test_the_router_has_time_to_drain() -> None:
     spec = pod("production", "smart-router")
-    program, pause = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-    assert program == "sleep"
-    assert int(pause) + GRACE_S < spec["terminationGracePeriodSeconds"]
+    told = dotenv_values(ROOT / "deploy" / "k8s" / "base" / "settings.env")
+    probe = spec["containers"][0]["readinessProbe"]
+    assert int(told["DRAIN_DELAY"] or 0) >= probe["periodSeconds"]
+    assert int(told["DRAIN_DELAY"] or 0) + int(told["DRAIN_TIMEOUT"] or 0) < spec["terminationGracePeriodSeconds"]
 
 
 def drain() -> list[str]:

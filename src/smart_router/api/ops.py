@@ -12,6 +12,7 @@ from smart_router.classify.classifier import Classifier
 from smart_router.errors import StoreUnavailable
 from smart_router.observe.metrics import Metrics
 from smart_router.observe.shared_stats import SharedStats
+from smart_router.process import Drain
 from smart_router.registry import Model, Registry
 from smart_router.sessions.base import SessionStore
 from smart_router.upstream.fleet import Fleet, ReplicaReport
@@ -52,6 +53,7 @@ class Ops:
         classifier: Classifier,
         stats: SharedStats,
         metrics: Metrics,
+        drain: Drain,
     ) -> None:
         self._registry = registry
         self._fleet = fleet
@@ -59,6 +61,7 @@ class Ops:
         self._classifier = classifier
         self._stats = stats
         self._metrics = metrics
+        self._drain = drain
 
     async def health(self) -> Health:
         groups = _by_group(self._fleet.report())
@@ -75,8 +78,12 @@ class Ops:
             model_endpoints=endpoints,
         )
 
-    def ready(self) -> bool:
-        return any(self._fleet.can_answer(model) for model in self._registry.models)
+    def unready(self) -> str:
+        """Why no requests should be sent here; empty if they should."""
+        if self._drain.begun:
+            return "about to stop"
+        able = any(self._fleet.can_answer(model) for model in self._registry.models)
+        return "" if able else "no model can answer yet"
 
     async def stats(self) -> dict[str, Any]:
         return await self._stats.report()
@@ -143,11 +150,11 @@ def ops_routes(ops: Ops, door: Door) -> APIRouter:
 
     @routes.get("/ready")
     async def ready(response: Response) -> dict[str, str]:
-        """200 when at least one model can answer, else 503."""
-        if ops.ready():
-            return {"status": "ready"}
-        response.status_code = 503
-        return {"status": "no model can answer yet"}
+        """200 when at least one model can answer and this process is not about to stop, else 503."""
+        unready = ops.unready()
+        if unready:
+            response.status_code = 503
+        return {"status": unready or "ready"}
 
     @routes.get("/stats")
     async def stats(request: Request) -> dict[str, Any]:

@@ -5,6 +5,7 @@ uvicorn's HTTP protocol with what it lacks:
   decisions. A head waits for what follows it, all else leaves at once.
 - A deadline for a request's head, from the connection's first moment or the head's first byte on: without one, whoever
   sends a byte now and then, or none at all, keeps a connection for ever.
+- While the process drains, every answer is the last one on its connection: the client's next one goes elsewhere.
 """
 
 import asyncio
@@ -13,10 +14,13 @@ from typing import Any, cast
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from smart_router.process import Drain
+
 MOST_JOINED_BYTES = 64 * 1024  # a longer part is not copied
 CLOSE_S = 10.0
 HEADER_TIMEOUT_S = 10.0
 TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+DRAIN = "drain"  # in the lifespan's state: this process's `Drain`
 _HEAD = b"HTTP/1.1 "
 
 
@@ -58,6 +62,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
+        drain: Drain | None = self.app_state.get(DRAIN)
+        if drain is not None and drain.begun:
+            cycle.keep_alive = False
         super()._start_asgi_task(cycle, app)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -83,7 +83,8 @@ def _process(
     command: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        told = {"DRAIN_DELAY": "0", **(os.environ if environment is None else environment)}  # no balancer sends clients
+        process = subprocess.Popen(command, env=told, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             yield process, output
         finally:

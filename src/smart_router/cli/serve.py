@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from smart_router.settings import Settings
 
 KEEP_ALIVE_S = 75  # idle client connections; longer than what load balancers keep theirs
-GRACE_S = 30  # for streams under way when told to stop
 
 
 def serve(
@@ -31,6 +30,7 @@ def serve(
     from smart_router.api.server import HttpProtocol
     from smart_router.app import create_app
     from smart_router.observe.logs import configure_logs
+    from smart_router.process import Signals
     from smart_router.settings import load_settings
 
     with plain_errors():
@@ -39,7 +39,7 @@ def serve(
             fail("--workers: several processes share sessions through Redis; set REDIS_URL", CONFIGURATION)
         configure_logs(settings.log_level, settings.log_format)
         _check_who_can_come_in(host, settings)
-        app = create_app(settings)
+        app = create_app(settings, Signals(settings.drain_delay))
         port = port or settings.router_port
         _check_that_it_is_free(host, port)
     typer.echo(f"smart-router: http://{host}:{port}, its API at /docs", err=True)
@@ -56,7 +56,7 @@ def serve(
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=settings.drain_timeout,
     )
 
 
@@ -64,11 +64,12 @@ def worker_app() -> object:
     """One of several worker processes."""
     from smart_router.app import create_app
     from smart_router.observe.logs import configure_logs
+    from smart_router.process import Signals
     from smart_router.settings import load_settings
 
     settings = load_settings()
     configure_logs(settings.log_level, settings.log_format)
-    return create_app(settings)
+    return create_app(settings, Signals(settings.drain_delay))
 
 
 def _check_that_it_is_free(host: str, port: int) -> None:
