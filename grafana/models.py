@@ -54,6 +54,20 @@ LOAD = (
             Query(gauge(METRICS.in_flight, "sum", "model", "replica"), "{{model}} {{replica}}"),
         ),
         graph(
+            "Waiting for a place",
+            "Requests in the router's queue: all replicas of the model are at their `max_in_flight`.",
+            "short",
+            Query(gauge(METRICS.queue_depth, "sum", "model"), "{{model}}"),
+        ),
+        graph(
+            "Time in the queue",
+            "p95 of the requests that had to wait; zero where none had to.",
+            "s",
+            Query(or_zero(quantile(0.95, METRICS.queue_wait, "model"), "model"), "{{model}}"),
+        ),
+    ),
+    (
+        graph(
             "Running in vLLM",
             "Requests in vLLM's batches. More than the router has in flight: somebody else uses the server.",
             "short",
@@ -61,7 +75,7 @@ LOAD = (
         ),
         graph(
             "Queue in vLLM",
-            "Requests that wait for a place in a batch. The router has no queue of its own.",
+            "Requests that wait for a place in a batch, after the router has sent them.",
             "short",
             Query(f"sum by (model_name) ({vllm('num_requests_waiting')})", "{{model_name}}"),
             bounds=more_is_worse(1, 10),

@@ -22,6 +22,7 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     │   └── BackendRejected 4xx        the model server refuses this request: no other replica would take it
     │       └── ContextOverflow        it is too long for the model; with less of the conversation it may fit
     └── NoModelAvailable 503           nothing that serves the use case answers
+        └── Overloaded                 it has no room: its queue is full, or the wait was too long
 
 Not for clients: ConfigurationError (stops the start), StoreUnavailable (sessions go on in the process; 503 for what
 only Redis could do), ArtifactUnusable (the classifier goes on with what it has).
@@ -33,13 +34,14 @@ from smart_router.types import Admission, Decision
 class RouterError(Exception):
     """
     *decision* and *routing_s* are set where the request had been decided before it failed, *admission* where its
-    caller's requests are limited.
+    caller's requests are limited, *limit* to which one refused it.
     """
 
     status = 500
     code = "internal_error"
     retry_after_s: float | None = None
     admission: Admission | None = None
+    limit: str | None = None
     decision: Decision | None = None
     routing_s: float | None = None
 
@@ -166,6 +168,17 @@ class NoModelAvailable(RouterError):
     status = 503
     code = "no_model_available"
     retry_after_s = 2.0
+
+
+class Overloaded(NoModelAvailable):
+    """*limit* is which one, for the metric."""
+
+    code = "overloaded"
+    retry_after_s = 1.0
+
+    def __init__(self, message: str, limit: str) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class ConfigurationError(Exception):

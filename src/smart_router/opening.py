@@ -1,6 +1,6 @@
 """Opens an answer: one replica after the other is asked, until one accepts."""
 
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Sequence
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
@@ -23,7 +23,7 @@ from smart_router.sessions.base import Begun
 from smart_router.settings import Settings
 from smart_router.types import Ask, Headers, Session, Trace
 from smart_router.upstream.base import Answer, Call
-from smart_router.upstream.fleet import AllBusy, Fleet, Lease, NoReplica
+from smart_router.upstream.fleet import NOBODY, AllBusy, Fleet, Lease, NoReplica
 
 log = structlog.get_logger("opening")
 
@@ -57,7 +57,7 @@ class Opened(Generic[_A]):
 
 
 class Opener:
-    """Knows the fleet and the deadline; counts failures and retries."""
+    """Knows the fleet and the deadlines; counts failures, retries and waits."""
 
     def __init__(self, fleet: Fleet, settings: Settings, metrics: Metrics) -> None:
         self._fleet = fleet
@@ -68,26 +68,41 @@ class Opener:
         self, ask: Ask, candidates: Sequence[Model], session: Session | None, attempt: Attempt[_A]
     ) -> Opened[_A]:
         """
-        Ask one replica after the other until one accepts, all within one deadline and the fleet's retry budget.
+        Ask one replica after the other until one accepts, all within one deadline and the fleet's retry budget. Where
+        all are at their limits, wait for a place, once.
 
         Raises:
             RouterError: the last failure, or that there was nobody to ask.
         """
         failure: RouterError | None = None
         until = monotonic() + self._settings.open_timeout
+        search = Search(self._fleet, ask, candidates, session)
         self._fleet.note_request()
-        for lease in self._leases(ask, candidates, session):
-            found = (
-                lease
-                if isinstance(lease, BackendBusy)
-                else await self._attempt(lease, attempt, until - monotonic(), ask.trace)
-            )
+        while lease := search.next() or await self._waited_for(search, until):
+            if search.found > 1 and not self._may_retry(lease):
+                break
+            found = await self._attempt(lease, attempt, until - monotonic(), ask.trace)
             if isinstance(found, Opened):
                 return found
             failure = _worth_telling(failure, found)
             if not attempt.again or monotonic() >= until:
                 break
+        else:
+            failure = _worth_telling(failure, search.busy) if search.busy is not None else failure
         raise failure or NoModelAvailable("no model server is reachable for this use case; try again shortly")
+
+    async def _waited_for(self, search: "Search", until: float) -> Lease | None:
+        """None where there is nothing to wait for."""
+        model = search.full
+        if model is None:
+            return None
+        started = monotonic()
+        try:
+            return await search.turn(model, min(self._settings.queue_timeout, until - started))
+        except NoReplica:
+            return None
+        finally:
+            self._metrics.queue_wait.add((model.id,), monotonic() - started)
 
     async def _attempt(
         self, lease: Lease, attempt: Attempt[_A], within_s: float, trace: Trace | None
@@ -108,26 +123,6 @@ class Opener:
         lease.answered()
         return Opened(lease, answer)
 
-    def _leases(self, ask: Ask, candidates: Sequence[Model], session: Session | None) -> Iterator[Lease | BackendBusy]:
-        """Places at one replica after the other, by model, then by affinity; each is taken when it is asked for."""
-        first = True
-        for model in candidates:
-            tried: set[str] = set()
-            while True:
-                try:
-                    lease = self._lease(ask, model, session, tried)
-                except AllBusy as exc:
-                    message = "all servers of this model are busy; try again shortly"
-                    yield BackendBusy(message, retry_after_s=exc.retry_after_s)
-                    break
-                except NoReplica:
-                    break
-                if not first and not self._may_retry(lease):
-                    return
-                tried.add(lease.endpoint)
-                first = False
-                yield lease
-
     def _may_retry(self, lease: Lease) -> bool:
         if self._fleet.may_retry():
             self._metrics.retries.inc()
@@ -135,14 +130,68 @@ class Opener:
         lease.release()
         return False
 
-    def _lease(self, ask: Ask, model: Model, session: Session | None, tried: set[str]) -> Lease:
-        if ask.held_at is not None:
-            if tried:
-                raise NoReplica
-            return self._fleet.lease_at(model.id, ask.held_at)
-        return self._fleet.lease(
-            model.id, _warm_replica(session, model), f"{ask.caller}/{ask.session_id}", frozenset(tried)
-        )
+
+class Search:
+    """
+    For places at one replica after the other, by model, then by affinity; each is taken when it is asked for.
+    `found`: how many so far; `busy`: what there is to tell of models that had none; `full`: the first of those that may
+    be waited for.
+    """
+
+    __slots__ = ("_ask", "_candidates", "_fleet", "_session", "_tried", "_waited", "busy", "found", "full")
+
+    def __init__(self, fleet: Fleet, ask: Ask, candidates: Sequence[Model], session: Session | None) -> None:
+        self._fleet = fleet
+        self._ask = ask
+        self._candidates = candidates
+        self._session = session
+        self._tried: dict[str, set[str]] = {}
+        self._waited = False
+        self.found = 0
+        self.busy: BackendBusy | None = None
+        self.full: Model | None = None
+
+    def next(self) -> Lease | None:
+        self.busy = self.full = None
+        for model in self._candidates:
+            try:
+                return self._noted(self._lease(model))
+            except AllBusy as exc:
+                self._note_busy(model, exc)
+            except NoReplica:
+                continue
+        return None
+
+    async def turn(self, model: Model, within_s: float) -> Lease:
+        """As `Fleet.wait`. Any replica will do, also one that failed before."""
+        self._waited = True
+        ask, warm = self._ask, _warm_replica(self._session, model)
+        return self._noted(await self._fleet.wait(model.id, warm, self._key, ask.caller, within_s))
+
+    @property
+    def _key(self) -> str:
+        return f"{self._ask.caller}/{self._ask.session_id}"
+
+    def _lease(self, model: Model) -> Lease:
+        tried, held_at = self._tried.get(model.id), self._ask.held_at
+        if held_at is None:
+            without = NOBODY if tried is None else frozenset(tried)
+            return self._fleet.lease(model.id, _warm_replica(self._session, model), self._key, without)
+        if tried is None:
+            return self._fleet.lease_at(model.id, held_at)
+        raise NoReplica
+
+    def _noted(self, lease: Lease) -> Lease:
+        self.found += 1
+        self._tried.setdefault(lease.model.id, set()).add(lease.endpoint)
+        return lease
+
+    def _note_busy(self, model: Model, trouble: AllBusy) -> None:
+        message = "all servers of this model are busy; try again shortly"
+        busy = BackendBusy(message, retry_after_s=trouble.retry_after_s)
+        self.busy = busy if self.busy is None else _sooner(self.busy, busy)
+        if trouble.full and model.max_queue and self.full is None and not self._waited:
+            self.full = model
 
 
 class OwnWords:
@@ -185,8 +234,12 @@ def _worth_telling(before: RouterError | None, failure: RouterError) -> RouterEr
     if isinstance(failure, BackendUnreachable):
         return before
     if isinstance(before, BackendBusy) and isinstance(failure, BackendBusy):
-        return min(before, failure, key=lambda busy: busy.retry_after_s or 0.0)
+        return _sooner(before, failure)
     return failure
+
+
+def _sooner(one: BackendBusy, other: BackendBusy) -> BackendBusy:
+    return min(one, other, key=lambda busy: busy.retry_after_s or 0.0)
 
 
 def _warm_replica(session: Session | None, model: Model) -> str | None:

@@ -46,6 +46,7 @@ class Model(_Part):
     languages: tuple[str, ...] = ()
     performance: int = Field(50, ge=0, le=100)
     max_in_flight: int = Field(64, ge=1, le=100_000)
+    max_queue: int = Field(100, ge=0, le=100_000)
     group: str = ""
     lifecycle: Lifecycle = "always"
     fallbacks: tuple[Id, ...] = ()

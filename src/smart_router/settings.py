@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     first_byte_timeout: Seconds = 120.0  # of a stream; a whole answer comes with its end
     between_chunks_timeout: Seconds = 30.0
     open_timeout: Seconds = 300.0  # all attempts of one request together, a whole answer included
+    queue_timeout: Seconds = 10.0  # for a place, where all replicas of a model are at their limits
     health_interval: Seconds = 5.0
     health_timeout: Seconds = 1.0
     load_interval: Seconds = 1.0  # of models with several replicas

@@ -24,7 +24,7 @@ ROLE = event({"choices": [{"index": 0, "delta": {"role": "assistant", "content":
 @pytest.fixture(scope="module")
 def hasty(servers: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     """A router with short deadlines, and one place at each replica: a place not given back is missed at once."""
-    changed = {model: {"max_in_flight": 1} for model in (AGENT, MULTIMODAL, AUDIO)}
+    changed = {model: {"max_in_flight": 1, "max_queue": 0} for model in (AGENT, MULTIMODAL, AUDIO)}
     registry = a_registry(tmp_path_factory.mktemp("narrow"), servers.endpoints, changed)
     deadlines = {"first_byte_timeout": DEADLINE_S, "between_chunks_timeout": DEADLINE_S, "open_timeout": 2.0}
     with running_router(registry, health_interval=0.2, **deadlines) as router:
@@ -228,7 +228,7 @@ def test_a_refusal_is_not_remembered_against_the_replica(router: Router, models:
     assert router.chat(PYTHON, model=AGENT).status_code == 200
 
 
-def test_a_full_replica_is_a_503_at_once(router: Router, models: Models) -> None:
+def test_a_full_replica_without_a_queue_is_a_503_at_once(router: Router, models: Models) -> None:
     models.agent.fail("never-ends")
     with a_caller(router, *ASKS["chat"], stream=True) as caller:
         read_until(caller, b"content")

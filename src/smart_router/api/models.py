@@ -66,9 +66,9 @@ class Catalogue:
             raise UnknownModel(f"model: there is no {id[:100]!r} here; there are {', '.join(found)}")
         return found[id]
 
-    def in_flight(self) -> int:
-        """Requests at model servers now."""
-        return sum(replica.in_flight for replica in self._fleet.report())
+    def waiting(self) -> int:
+        """Requests that wait for a place at a model now."""
+        return sum(self._fleet.waiting(model) for model in self._registry.models)
 
     def _entry(
         self,
@@ -115,7 +115,7 @@ def model_routes(catalogue: Catalogue, door: Door) -> APIRouter:
             "gpu_available": answering,
             "model_loaded": answering,
             "upstream_healthy": answering,
-            "queue_size": catalogue.in_flight(),
+            "queue_size": catalogue.waiting(),
             "details": {"models": {e.id: e.available for e in entries if e.kind == "model"}},
         }
 

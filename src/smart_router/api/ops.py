@@ -108,6 +108,7 @@ class Ops:
             ready = self._fleet.can_answer(model)
             self._metrics.model_state.labels(model, "ready").set(ready)
             self._metrics.model_state.labels(model, "unavailable").set(not ready)
+            self._metrics.queue_depth.labels(model).set(self._fleet.waiting(model))
         self._metrics.redis_degraded.set(self._store.degraded)
         self._metrics.classifier_degraded.set(self._classifier.kind == "lexical")
         return self._metrics.exposition(accept)

@@ -19,7 +19,6 @@ from smart_router.errors import (
     MethodNotAllowed,
     NoModelAvailable,
     RouterError,
-    TooManyRequests,
     UnsupportedMedia,
     UpstreamError,
 )
@@ -149,7 +148,7 @@ class Visit:
             status=LEFT if isinstance(error, ClientGone) else ours.status,
             path=self.ask.path if self.ask else "none",
             trace_id=self.trace.id if self.trace is not None else None,
-            limit=error.limit if isinstance(error, TooManyRequests) else None,
+            limit=ours.limit,
         )
 
     def decided(self, decision: Decision, model: str) -> Finished:

@@ -60,11 +60,15 @@ class NoReplica(Exception):
 
 
 class AllBusy(NoReplica):
-    """Some are fit, but each of them rests or is at its limit; the first may have a place in `retry_after_s`."""
+    """
+    Some are fit, but each of them rests or is at its limit; the first may have a place in `retry_after_s`. *full*: one
+    is at its limit only, so that a place may come free at any moment.
+    """
 
-    def __init__(self, retry_after_s: float = FULL_RETRY_S) -> None:
+    def __init__(self, retry_after_s: float = FULL_RETRY_S, *, full: bool = False) -> None:
         super().__init__(f"all replicas are busy for {retry_after_s:.1f} s")
         self.retry_after_s = retry_after_s
+        self.full = full
 
 
 def pick(pool: Sequence[R], warm: str | None, key: str, slack: int, now: float, without: Container[str]) -> R:
@@ -113,8 +117,10 @@ def seed(endpoint: str) -> int:
 
 def _refusal(pool: Sequence[Replica], now: float) -> NoReplica:
     """None of *pool* is able."""
-    waits = [wait_s(replica, now) for replica in pool if replica.fit_at <= now]
-    return AllBusy(min(waits)) if waits else NoReplica()
+    fit = [replica for replica in pool if replica.fit_at <= now]
+    if not fit:
+        return NoReplica()
+    return AllBusy(min(wait_s(r, now) for r in fit), full=any(r.resting_until <= now for r in fit))
 
 
 def _hashed(pool: Sequence[R], key: str, now: float, without: Container[str]) -> R:

@@ -46,8 +46,10 @@ class Metrics:
         self.model_state = self._gauge("model_state", "1 for the state that a model is in.", "model", "state")
         self.shadow_checks = self._counter("shadow_checks", "Bypassed turns that were classified afterwards.")
         self.shadow_disagreement = self._counter("shadow_disagreement", "Of these, those that would have switched.")
-        # *reason* is rate or concurrency.
+        # *reason* is rate, concurrency, queue_full or queue_timeout.
         self.limited = self._counter("limited", "Requests refused by a limit.", "reason")
+        self.queue_depth = self._gauge("queue_depth", "Requests that wait for a place at a model now.", "model")
+        self.queue_wait = self._histogram("queue_seconds", "Waits for a place, of requests that had to wait.", "model")
         # Of what this version does not do yet: the name is promised, so that dashboards and alerts can be kept.
         self.model_swaps = self._histogram("model_swap_seconds", "Waking a model, another one's eviction included.")
         self.confidence = Histogram(

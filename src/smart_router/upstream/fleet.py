@@ -21,6 +21,7 @@ from smart_router.settings import Settings
 from smart_router.upstream import KINDS
 from smart_router.upstream.addresses import Resolve, resolve
 from smart_router.upstream.base import Upstream
+from smart_router.upstream.queue import Queue
 from smart_router.upstream.replicas import Replicas, Server
 from smart_router.upstream.watch import Watch
 
@@ -67,6 +68,8 @@ class Lease:
         if self._held:
             self._held = False
             self._server.in_flight -= 1
+            if self._server.queue:
+                self._server.queue.serve()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,30 @@ class Fleet:
         Take a place at a replica of *model*, none of *without*.
 
         Raises:
-            AllBusy: some are fit, but each of them is at its limit or rests; says for how long.
+            AllBusy: some are fit, but each of them is at its limit or rests, or others wait already; says for how long.
             NoReplica: none is usable.
         """
+        if self._models[model].queue:
+            raise AllBusy(full=True)
+        return self._take(model, warm, key, without)
+
+    async def wait(self, model: str, warm: str | None, key: str, caller: str, within_s: float) -> Lease:
+        """
+        Take a place when it is *caller*'s turn.
+
+        Raises:
+            Overloaded: too many wait, or it was not its turn in time.
+            AllBusy: the queue was not needed: all replicas rest.
+            NoReplica: none is usable.
+        """
+        queue: Queue[Lease] = self._models[model].queue
+        return await queue.wait(caller, lambda: self._take(model, warm, key, NOBODY), within_s)
+
+    def waiting(self, model: str) -> int:
+        """Requests that wait for a place."""
+        return len(self._models[model].queue)
+
+    def _take(self, model: str, warm: str | None, key: str, without: frozenset[str]) -> Lease:
         servers, now = self._models[model].servers, self.now()
         server = pick(servers, warm, key, self._slack, now, without)
         if not server.sound and len(servers) > 1:

@@ -5,6 +5,7 @@ What follows from an event is decided in `decide/`; here it is remembered.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import structlog
 
@@ -16,6 +17,7 @@ from smart_router.errors import BackendBusy, BackendRejected, UpstreamError
 from smart_router.registry import Model
 from smart_router.upstream.addresses import Name, name_of
 from smart_router.upstream.base import Upstream
+from smart_router.upstream.queue import Queue
 
 log = structlog.get_logger("fleet")
 
@@ -33,6 +35,7 @@ class Server:
         "load",
         "load_until",
         "model",
+        "queue",
         "record",
         "resting_until",
         "seed",
@@ -40,8 +43,9 @@ class Server:
         "usable_at",
     )
 
-    def __init__(self, model: Model, endpoint: str, upstream: Upstream) -> None:
+    def __init__(self, model: Model, endpoint: str, upstream: Upstream, queue: Queue[Any]) -> None:
         self.model = model
+        self.queue = queue
         self.endpoint = endpoint
         self.upstream = upstream
         self.seed = seed(endpoint)
@@ -67,10 +71,11 @@ class Server:
 class Replicas:
     """All servers of *model*, in the registry's order. Whoever leaves keeps its count while requests are in flight."""
 
-    __slots__ = ("_addresses", "_leaving", "_upstream", "model", "servers")
+    __slots__ = ("_addresses", "_leaving", "_upstream", "model", "queue", "servers")
 
     def __init__(self, model: Model, upstream: Upstream) -> None:
         self.model = model
+        self.queue: Queue[Any] = Queue(model.id, model.max_queue)
         self._upstream = upstream
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._leaving: tuple[Server, ...] = ()
@@ -145,7 +150,7 @@ class Replicas:
     def _arrange(self) -> None:
         known = {server.endpoint: server for server in (*self._leaving, *self.servers)}
         wanted = dict.fromkeys(endpoint for found in self._addresses.values() for endpoint in found)
-        self.servers = tuple(known.get(e) or Server(self.model, e, self._upstream) for e in wanted)
+        self.servers = tuple(known.get(e) or Server(self.model, e, self._upstream, self.queue) for e in wanted)
         self._leaving = tuple(s for s in known.values() if s.endpoint not in wanted and s.in_flight)
 
     def _eject(self, server: Server, now: float) -> None:
