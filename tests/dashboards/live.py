@@ -36,7 +36,9 @@ def everything(folder: Path, redis_url: str, program: str, scrape_s: float = 1) 
     with ExitStack() as stack:
         models = stack.enter_context(paced_models())
         # The agent's answers may come from another model: that is what a fallback needs to be seen.
-        registry = a_registry(folder, models.endpoints, {AGENT: {"fallbacks": [MULTIMODAL]}})
+        # Pictures have to wait for one another in the router, all else in vLLM.
+        changed: dict[str, dict[str, object]] = {AGENT: {"fallbacks": [MULTIMODAL]}, MULTIMODAL: {"max_in_flight": 1}}
+        registry = a_registry(folder, models.endpoints, changed)
         router = stack.enter_context(
             running_router(registry, redis_url=redis_url, health_interval=0.2, confidence_threshold=SURE)
         )
