@@ -2,17 +2,19 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
 from smart_router import __version__
 from smart_router.access.keyring import KeyRing
-from smart_router.api.asgi import Handler
+from smart_router.api.admin import Reload, admin_routes
+from smart_router.api.asgi import Handler, Receive, Scope, Send
 from smart_router.api.auth import Door
 from smart_router.api.errors import install_error_handlers
 from smart_router.api.models import Catalogue, model_routes
@@ -25,8 +27,9 @@ from smart_router.api.sessions import session_routes
 from smart_router.api.visit import Desk
 from smart_router.chooser import Chooser
 from smart_router.classify.classifier import Classifier
-from smart_router.classify.open import open_classifier
+from smart_router.classify.open import made_from, open_classifier
 from smart_router.front import Front
+from smart_router.observe.finished import Observer
 from smart_router.observe.logs import RequestLog
 from smart_router.observe.metrics import Metrics
 from smart_router.observe.shared_stats import SharedStats
@@ -35,7 +38,8 @@ from smart_router.observe.tracing import Tracing, open_tracing
 from smart_router.opening import Opener
 from smart_router.pipeline import Pipeline
 from smart_router.process import Drain, Signals
-from smart_router.registry import Registry, default_registry_path, load_registry
+from smart_router.registry import Registry
+from smart_router.reloading import Plan, Reloader, read_registry
 from smart_router.second_opinion import open_second_opinion
 from smart_router.sessions import open_store
 from smart_router.sessions.base import SessionStore
@@ -47,6 +51,7 @@ log = structlog.get_logger("app")
 
 GC_THRESHOLDS = (10_000, 20, 20)  # allocations before a collection, younger collections before an older one
 DESCRIPTION = "Session-aware smart routing for LLM serving."
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[dict[str, object]]]
 DATA_PLANE = ("/route", "/classify", CHAT_PATH, *APIS)
 
 
@@ -58,50 +63,102 @@ def create_app(settings: Settings | None = None, signals: Signals | None = None)
         ConfigurationError: settings, registry or examples are wrong; the message names the place.
     """
     settings = settings or load_settings()
-    registry = load_registry(settings.model_registry or default_registry_path(), environment())
-    classifier, store, fleet = open_classifier(registry, settings), open_store(settings), Fleet(registry, settings)
-    _warn_of_sleepers(registry)
-    keys = KeyRing(settings, registry.use_cases, registry.models)
-    stats, metrics, door = Stats(), Metrics(), Door(keys)
-    request_log, tracing = RequestLog(), open_tracing(environment(), DATA_PLANE)
-    observers = (stats, metrics, request_log)
-    chooser = Chooser(registry, classifier, settings, open_second_opinion(fleet, registry, settings))
-    shadow = _shadow(registry, classifier, settings, metrics, stats)
-    opener = Opener(fleet, settings, metrics)
-    pipeline = Pipeline(settings, chooser, store, fleet, opener, metrics, observers, shadow)
-    desk = Desk(door, settings, observers, tracing)
-    route, openai = RouteApi(pipeline, desk, registry.defaults), OpenAIApi(pipeline, desk, registry)
+    registry = read_registry(settings)
+    classifier, identity = open_classifier(registry, settings), made_from(registry)
+    house = House.built(settings, registry)
 
-    shared_stats = SharedStats(stats, store.counts)
-    drain = Drain()
-    parts = Parts(registry, classifier, store, fleet, keys, shared_stats, shadow, request_log, tracing, drain, signals)
-    control_plane = _control_plane(parts)
+    def planned(registry: Registry, classifier: Classifier, identity: str) -> Plan:
+        return _plan(house, registry, classifier, identity, lambda: reloader.reload())
+
+    restart = signals.restart if signals is not None else None
+    first = planned(registry, classifier, identity)
+    reloader = Reloader(first, planned, settings, house.fleet, house.keys, restart)
+    life = Starlette(lifespan=_lifespan(house, reloader, signals))
+    return _with_cors(WithLife(reloader, life), settings)
+
+
+@dataclass(frozen=True)
+class House:
+    """What stays while the process lives, whatever the registry says."""
+
+    settings: Settings
+    store: SessionStore
+    fleet: Fleet
+    keys: KeyRing
+    door: Door
+    desk: Desk
+    stats: Stats
+    shared_stats: SharedStats
+    metrics: Metrics
+    observers: tuple[Observer, ...]
+    request_log: RequestLog
+    tracing: Tracing | None
+    drain: Drain
+
+    @classmethod
+    def built(cls, settings: Settings, registry: Registry) -> "House":
+        """
+        Raises:
+            ConfigurationError
+        """
+        store, fleet = open_store(settings), Fleet(registry, settings)
+        keys = KeyRing(settings, registry.use_cases, registry.models)
+        stats, metrics, door, request_log = Stats(), Metrics(), Door(keys), RequestLog()
+        tracing, observers = open_tracing(environment(), DATA_PLANE), (stats, metrics, request_log)
+        desk, shared_stats = Desk(door, settings, observers, tracing), SharedStats(stats, store.counts)
+        return cls(
+            settings, store, fleet, keys, door, desk, stats, shared_stats, metrics, observers, request_log, tracing,
+            Drain(),
+        )  # fmt: skip
+
+    async def start(self) -> None:
+        await self.store.start()
+        await self.fleet.start()
+        self.shared_stats.start()
+        self.keys.start()
+
+    async def close(self) -> None:
+        await self.keys.close()
+        await self.fleet.close()
+        await self.shared_stats.close()
+        await self.store.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
+        self.request_log.close()
+
+
+def _plan(house: House, registry: Registry, classifier: Classifier, identity: str, reload: Reload) -> Plan:
+    """
+    Raises:
+        ConfigurationError
+    """
+    _warn_of_sleepers(registry)
+    settings, fleet, store, door, metrics = house.settings, house.fleet, house.store, house.door, house.metrics
+    chooser = Chooser(registry, classifier, settings, open_second_opinion(fleet, registry, settings))
+    shadow, opener = _shadow(house, registry, classifier), Opener(fleet, settings, metrics)
+    pipeline = Pipeline(settings, chooser, store, fleet, opener, metrics, house.observers, shadow)
+    route, openai = RouteApi(pipeline, house.desk, registry.defaults), OpenAIApi(pipeline, house.desk, registry)
+
+    control_plane = FastAPI(title="smart-router", version=__version__, description=DESCRIPTION)
+    install_error_handlers(control_plane)
+    install_schema(control_plane)
     control_plane.include_router(session_routes(store, door, settings.routing_mode))
-    ops = Ops(registry, fleet, store, classifier, shared_stats, metrics, drain)
+    ops = Ops(registry, fleet, store, classifier, house.shared_stats, metrics, house.drain)
     control_plane.include_router(ops_routes(ops, door))
     control_plane.include_router(model_routes(Catalogue(registry, fleet), door))
+    control_plane.include_router(admin_routes(reload, door))
     data_plane: dict[str, Handler] = dict.fromkeys(DATA_PLANE, openai)
-    data_plane |= {"/route": route.route, "/classify": route.classify}
-    models: dict[str, Handler] = {"/v1/models": control_plane}
-    return _with_cors(
-        Front(data_plane | models, control_plane, {"/v1/models/": control_plane, "/v1/": openai}), settings
-    )
+    data_plane |= {"/route": route.route, "/classify": route.classify, "/v1/models": control_plane}
+    front = Front(data_plane, control_plane, {"/v1/models/": control_plane, "/v1/": openai})
+    return Plan(registry, classifier, identity, shadow, front)
 
 
-def _settle_the_heap() -> None:
-    """What exists now stays: the collector need not walk over it again and again while requests wait."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-
-
-def _shadow(
-    registry: Registry, classifier: Classifier, settings: Settings, metrics: Metrics, stats: Stats
-) -> Shadow | None:
+def _shadow(house: House, registry: Registry, classifier: Classifier) -> Shadow | None:
+    settings = house.settings
     if not settings.shadow_share:
         return None
     every_turn = settings.model_copy(update={"routing_mode": "standard"})
-    return Shadow(Chooser(registry, classifier, every_turn), metrics, stats, settings.shadow_share)
+    return Shadow(Chooser(registry, classifier, every_turn), house.metrics, house.stats, settings.shadow_share)
 
 
 def _warn_of_sleepers(registry: Registry) -> None:
@@ -112,71 +169,55 @@ def _warn_of_sleepers(registry: Registry) -> None:
             )
 
 
-@dataclass(frozen=True)
-class Parts:
+def _lifespan(house: House, reloader: Reloader, signals: Signals | None) -> Lifespan:
     """What begins and ends with the process."""
 
-    registry: Registry
-    classifier: Classifier
-    store: SessionStore
-    fleet: Fleet
-    keys: KeyRing
-    stats: SharedStats
-    shadow: Shadow | None
-    request_log: RequestLog
-    tracing: Tracing | None
-    drain: Drain
-    signals: Signals | None
-
-    async def start(self) -> None:
-        self.classifier.start()
-        await self.store.start()
-        await self.fleet.start()
-        self.stats.start()
-        self.keys.start()
-        if self.signals is not None:
-            self.signals.install(self.drain, lambda: None)
-        log.info(
-            "ready", use_cases=len(self.registry.use_cases), classifier=self.classifier.kind, sessions=self.store.kind
-        )
-
-    async def close(self) -> None:
-        await self.keys.close()
-        if self.shadow is not None:
-            await self.shadow.close()
-        await self.fleet.close()
-        await self.stats.close()
-        await self.store.close()
-        self.classifier.close()
-        if self.tracing is not None:
-            await asyncio.to_thread(self.tracing.close)
-        self.request_log.close()
-
-
-def _control_plane(parts: Parts) -> FastAPI:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-        await parts.start()
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, object]]:
+        plan = reloader.plan
+        plan.classifier.start()
+        await house.start()
+        if signals is not None:
+            signals.install(house.drain, reloader.reload_soon)
+        log.info(
+            "ready", use_cases=len(plan.registry.use_cases), classifier=plan.classifier.kind, sessions=house.store.kind
+        )
         _settle_the_heap()
         try:
-            yield {DRAIN: parts.drain}
+            yield {DRAIN: house.drain}
         finally:
-            await parts.close()
+            await reloader.close()
+            await house.close()
 
-    app = FastAPI(title="smart-router", version=__version__, description=DESCRIPTION, lifespan=lifespan)
-    install_error_handlers(app)
-    install_schema(app)
-    return app
+    return lifespan
 
 
-def _with_cors(front: Front, settings: Settings) -> Handler:
+def _settle_the_heap() -> None:
+    """What exists now stays: the collector need not walk over it again and again while requests wait."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+class WithLife:
+    """*app*, begun and ended by *life*."""
+
+    def __init__(self, app: Handler, life: Handler) -> None:
+        self._app = app
+        self._life = life
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self._life if scope["type"] == "lifespan" else self._app)(scope, receive, send)
+
+
+def _with_cors(app: Handler, settings: Settings) -> Handler:
     if not settings.cors_origins:
-        return front
+        return app
     exposed = [
         "X-Session-ID", "X-Request-ID", "X-Route-Use-Case", "X-Route-Model", "X-Route-Reason", "X-Route-Bypass",
         "X-Route-Confidence", "X-Route-Because", "Server-Timing", "Retry-After",
         "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
     ]  # fmt: skip
     return CORSMiddleware(
-        front, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed
+        app, allow_origins=settings.cors_origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed
     )

@@ -13,6 +13,7 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     ├── UnknownUseCase 404
     ├── UnknownModel 404
     ├── UnknownPath 404
+    ├── BadConfiguration 422           a file of the operator's is at fault; the message names the place
     ├── UpstreamError 502              one attempt at one replica failed
     │   ├── BackendUnreachable         no connection; another replica may answer
     │   ├── BackendBroke               an answer that cannot be used
@@ -118,6 +119,11 @@ class UnknownModel(RouterError):
 class UnknownPath(RouterError):
     status = 404
     code = "not_found"
+
+
+class BadConfiguration(RouterError):
+    status = 422
+    code = "bad_configuration"
 
 
 class UpstreamError(RouterError):

@@ -1,6 +1,7 @@
 """What the operating system tells a process that serves: to stop, and to read its registry again."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,10 +30,13 @@ class Signals:
     listen, ends what is under way, and exits. SIGINT is somebody at the keyboard, and stops at once.
 
     SIGHUP: read the registry again.
+
+    *worker*: this is one of several processes. Their parent replaces them one after the other when it gets a SIGHUP.
     """
 
-    def __init__(self, delay_s: float) -> None:
+    def __init__(self, delay_s: float, *, worker: bool = False) -> None:
         self._delay_s = delay_s
+        self.restart = _restart_workers if worker else None
         self._drain = Drain()
         self._stops: _Handler = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -60,3 +64,7 @@ class Signals:
             with suppress(TypeError):  # None: a handler that is not Python's
                 signal.signal(signal.SIGTERM, self._stops)
             signal.raise_signal(signal.SIGTERM)
+
+
+def _restart_workers() -> None:
+    os.kill(os.getppid(), signal.SIGHUP)

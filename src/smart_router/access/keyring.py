@@ -81,6 +81,18 @@ class KeyRing:
         else:
             log.info("keys read", keys=len(self._filed))
 
+    def check(self, use_cases: Collection[str], models: Collection[str]) -> None:
+        """
+        Raises:
+            ConfigurationError: a key is limited to a name that is not among these.
+        """
+        for entry in read_keys(self._path) if self._path is not None else ():
+            _check(str(self._path), entry, use_cases, models)
+
+    def know(self, use_cases: Collection[str], models: Collection[str]) -> None:
+        """These are the names from now on."""
+        self._use_cases, self._models = use_cases, models
+
     def start(self) -> None:
         if self._path is not None:
             self._watching = asyncio.create_task(self._watch())
@@ -98,19 +110,18 @@ class KeyRing:
     def _read(self, path: Path) -> dict[str, _Known]:
         entries = read_keys(path)
         for entry in entries:
-            self._check(path, entry)
+            _check(str(path), entry, self._use_cases, self._models)
         if not entries and not self._shared:
             log.warning("there is no key in the file: nobody can come in", file=str(path))
         return {entry.sha256: _Known(entry.sha256, _grant(entry, self._rate)) for entry in entries}
 
-    def _check(self, path: Path, entry: Entry) -> None:
-        for field, known in (("use_cases", self._use_cases), ("models", self._models)):
-            for name in getattr(entry, field) or ():
-                if name not in known:
-                    there_are = ", ".join(known)
-                    raise ConfigurationError(
-                        f"{path}: key {entry.id}: {field}: no {name!r} here; there are {there_are}"
-                    )
+
+def _check(path: str, entry: Entry, use_cases: Collection[str], models: Collection[str]) -> None:
+    for field, known in (("use_cases", use_cases), ("models", models)):
+        for name in getattr(entry, field) or ():
+            if name not in known:
+                there_are = ", ".join(known)
+                raise ConfigurationError(f"{path}: key {entry.id}: {field}: no {name!r} here; there are {there_are}")
 
 
 def _shared(settings: Settings, rate: Rate | None) -> dict[str, _Known]:

@@ -96,9 +96,7 @@ class Ops:
         await self._stats.reset()
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
-        self._metrics.in_flight.clear()  # replicas may have gone
-        self._metrics.replica_healthy.clear()
-        self._metrics.replica_ejected.clear()
+        self._forget_who_may_be_gone()
         for replica in self._fleet.report():
             labels = replica.model, replica.endpoint
             self._metrics.in_flight.labels(*labels).set(replica.in_flight)
@@ -112,6 +110,14 @@ class Ops:
         self._metrics.redis_degraded.set(self._store.degraded)
         self._metrics.classifier_degraded.set(self._classifier.kind == "lexical")
         return self._metrics.exposition(accept)
+
+    def _forget_who_may_be_gone(self) -> None:
+        metrics = self._metrics
+        for gauge in (
+            *(metrics.in_flight, metrics.replica_healthy, metrics.replica_ejected),
+            *(metrics.model_state, metrics.queue_depth),
+        ):
+            gauge.clear()
 
     def use_cases(self) -> list[dict[str, Any]]:
         return [

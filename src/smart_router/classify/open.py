@@ -1,5 +1,6 @@
 """Puts a classifier together at the start: artifact, head for exactly today's examples, or the best that can be had."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -46,6 +47,16 @@ def open_classifier(registry: Registry, settings: Settings) -> Classifier:
     return Classifier(
         head, encoder, queue_size=settings.classifier_queue, timeout_s=settings.classifier_timeout, trouble=trouble
     )
+
+
+def made_from(registry: Registry) -> str:
+    """The identity of what `open_classifier` reads of *registry*: another one means that it has to be opened again."""
+    digest = hashlib.sha256(repr(registry.taught).encode())
+    names = [registry.use_cases[name].examples for name in registry.taught]
+    for name in (*names, registry.conversations, registry.out_of_scope):
+        content = registry.beside(name).read_bytes() if name else b""
+        digest.update(b"%d:" % len(content) + content)
+    return digest.hexdigest()
 
 
 def _head(lessons: Lessons, use_cases: Sequence[str], artifact: Artifact | None, folder: Path | None) -> Head:

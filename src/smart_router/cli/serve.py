@@ -69,7 +69,7 @@ def worker_app() -> object:
 
     settings = load_settings()
     configure_logs(settings.log_level, settings.log_format)
-    return create_app(settings, Signals(settings.drain_delay))
+    return create_app(settings, Signals(settings.drain_delay, worker=True))
 
 
 def _check_that_it_is_free(host: str, port: int) -> None:

@@ -103,9 +103,10 @@ class Fleet:
         resolve: Resolve = resolve,
     ) -> None:
         self.now = now
+        self._settings = settings
         self._slack = settings.replica_slack
         self._budget = RetryBudget(settings.retry_budget)
-        self._upstreams = _upstreams(registry, settings)
+        self._upstreams = {kind: KINDS[kind](settings) for kind in _kinds(registry)}
         self._models: Mapping[str, Replicas] = {
             model.id: Replicas(model, self._upstreams[model.backend]) for model in registry.models.values()
         }
@@ -120,6 +121,41 @@ class Fleet:
         await self._watch.close()
         await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()), return_exceptions=True)
 
+    def check(self, registry: Registry) -> None:
+        """
+        Raises:
+            ConfigurationError: this version cannot serve *registry*.
+        """
+        _kinds(registry)
+
+    async def change(self, registry: Registry) -> None:
+        """
+        Serve also the models of *registry*, as they are there. What it leaves as it was keeps its state; requests at
+        replicas that are gone finish there. Returns when it is known whether new ones answer.
+        """
+        for kind in _kinds(registry) - self._upstreams.keys():
+            self._upstreams[kind] = KINDS[kind](self._settings)
+            await self._upstreams[kind].start()
+        before, now = self._models, self.now()
+        models: dict[str, Replicas] = {}
+        new: list[tuple[Replicas, Server]] = []
+        for model in registry.models.values():
+            known = before.get(model.id)
+            if known is not None and known.model.backend == model.backend:
+                replicas, came = known, known.become(model, now)
+            else:
+                replicas = Replicas(model, self._upstreams[model.backend])
+                came = list(replicas.servers)
+            models[model.id] = replicas
+            new += [(replicas, server) for server in came]
+        self._models = {**before, **models}
+        await self._watch.change(tuple(self._models.values()), new)
+
+    async def forget_others(self, registry: Registry) -> None:
+        """Models that *registry* does not have get no more requests."""
+        self._models = {id: replicas for id, replicas in self._models.items() if id in registry.models}
+        await self._watch.change(tuple(self._models.values()), ())
+
     def lease(self, model: str, warm: str | None, key: str, without: frozenset[str] = NOBODY) -> Lease:
         """
         Take a place at a replica of *model*, none of *without*.
@@ -128,7 +164,7 @@ class Fleet:
             AllBusy: some are fit, but each of them is at its limit or rests, or others wait already; says for how long.
             NoReplica: none is usable.
         """
-        if self._models[model].queue:
+        if self._replicas(model).queue:
             raise AllBusy(full=True)
         return self._take(model, warm, key, without)
 
@@ -141,15 +177,15 @@ class Fleet:
             AllBusy: the queue was not needed: all replicas rest.
             NoReplica: none is usable.
         """
-        queue: Queue[Lease] = self._models[model].queue
+        queue: Queue[Lease] = self._replicas(model).queue
         return await queue.wait(caller, lambda: self._take(model, warm, key, NOBODY), within_s)
 
     def waiting(self, model: str) -> int:
         """Requests that wait for a place."""
-        return len(self._models[model].queue)
+        return len(self._models[model].queue) if model in self._models else 0
 
     def _take(self, model: str, warm: str | None, key: str, without: frozenset[str]) -> Lease:
-        servers, now = self._models[model].servers, self.now()
+        servers, now = self._replicas(model).servers, self.now()
         server = pick(servers, warm, key, self._slack, now, without)
         if not server.sound and len(servers) > 1:
             server.health = tried(server.health, now)
@@ -165,7 +201,7 @@ class Fleet:
             AllBusy: it is at its limit or rests; says for how long.
             NoReplica: there is no such replica (any more), or it is unhealthy.
         """
-        server, now = self._models[model].find(endpoint.rstrip("/")), self.now()
+        server, now = self._replicas(model).find(endpoint.rstrip("/")), self.now()
         if server is None or not server.health.usable(now):
             raise NoReplica
         if server.in_flight >= server.limit or server.resting_until > now:
@@ -174,7 +210,7 @@ class Fleet:
 
     def is_alone(self, model: str) -> bool:
         """*model* has one replica: there is no choice."""
-        return len(self._models[model].servers) == 1
+        return model in self._models and len(self._models[model].servers) == 1
 
     def note_request(self) -> None:
         """A request begins: it earns its share of a retry."""
@@ -185,14 +221,24 @@ class Fleet:
         return self._budget.retry(self.now())
 
     def answered(self, server: Server) -> None:
-        self._models[server.model.id].answered(server, self.now())
+        server.replicas.answered(server, self.now())
 
     def blamed(self, server: Server, error: UpstreamError) -> None:
-        self._models[server.model.id].blamed(server, error, self.now())
+        server.replicas.blamed(server, error, self.now())
 
     def can_answer(self, model: str) -> bool:
         """A replica of *model* has answered, and not failed since."""
-        return any(server.health.healthy for server in self._models[model].servers)
+        return model in self._models and any(server.health.healthy for server in self._models[model].servers)
+
+    def _replicas(self, model: str) -> Replicas:
+        """
+        Raises:
+            NoReplica: the registry knows the model no more.
+        """
+        found = self._models.get(model)
+        if found is None:
+            raise NoReplica
+        return found
 
     def report(self) -> tuple[ReplicaReport, ...]:
         now = self.now()
@@ -207,14 +253,14 @@ class Fleet:
         await self._watch.read_loads()
 
 
-def _upstreams(registry: Registry, settings: Settings) -> dict[str, Upstream]:
-    wanted = {model.backend for model in registry.models.values()}
+def _kinds(registry: Registry) -> set[str]:
+    wanted: set[str] = {model.backend for model in registry.models.values()}
     if missing := wanted - set(KINDS):
         raise ConfigurationError(
             f"{registry.source}: models[].backend: this version has no {', '.join(sorted(missing))}; "
             f"it has {', '.join(KINDS)}"
         )
-    return {kind: KINDS[kind](settings) for kind in wanted}
+    return wanted
 
 
 def _report(server: Server, now: float) -> ReplicaReport:

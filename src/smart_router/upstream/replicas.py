@@ -37,15 +37,17 @@ class Server:
         "model",
         "queue",
         "record",
+        "replicas",
         "resting_until",
         "seed",
         "upstream",
         "usable_at",
     )
 
-    def __init__(self, model: Model, endpoint: str, upstream: Upstream, queue: Queue[Any]) -> None:
-        self.model = model
-        self.queue = queue
+    def __init__(self, replicas: "Replicas", endpoint: str, upstream: Upstream) -> None:
+        self.replicas = replicas
+        self.model = model = replicas.model
+        self.queue = replicas.queue
         self.endpoint = endpoint
         self.upstream = upstream
         self.seed = seed(endpoint)
@@ -80,9 +82,21 @@ class Replicas:
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._leaving: tuple[Server, ...] = ()
         self.servers: tuple[Server, ...] = ()
-        for endpoint in (found.rstrip("/") for found in model.endpoints):
-            self._addresses[endpoint] = () if name_of(endpoint) else (endpoint,)
+        self._place(model)
         self._arrange()
+
+    def become(self, model: Model, now: float) -> list[Server]:
+        """The same model as the registry now has it, of the same backend; returns who is new."""
+        before = self.servers
+        self.model = model
+        self.queue.bound(model.max_queue)
+        self._place(model)
+        self._arrange()
+        for server in self.servers:
+            server.model, server.limit = model, model.max_in_flight
+        self._readmit(now)
+        self.queue.serve()  # there may be more room
+        return [server for server in self.servers if server not in before]
 
     def names(self) -> Iterator[tuple[str, Name]]:
         """Endpoints that stand for addresses."""
@@ -147,10 +161,16 @@ class Replicas:
         """*ours*: our requests there when it was read."""
         server.load, server.elsewhere, server.load_until = load, elsewhere(load, ours), until
 
+    def _place(self, model: Model) -> None:
+        """What a name stands for, as far as that is known already, stays."""
+        before, self._addresses = self._addresses, {}
+        for endpoint in (found.rstrip("/") for found in model.endpoints):
+            self._addresses[endpoint] = before.get(endpoint, ()) if name_of(endpoint) else (endpoint,)
+
     def _arrange(self) -> None:
         known = {server.endpoint: server for server in (*self._leaving, *self.servers)}
         wanted = dict.fromkeys(endpoint for found in self._addresses.values() for endpoint in found)
-        self.servers = tuple(known.get(e) or Server(self.model, e, self._upstream, self.queue) for e in wanted)
+        self.servers = tuple(known.get(e) or Server(self, e, self._upstream) for e in wanted)
         self._leaving = tuple(s for s in known.values() if s.endpoint not in wanted and s.in_flight)
 
     def _eject(self, server: Server, now: float) -> None:

@@ -32,26 +32,30 @@ class Watch:
         self._now = now
         self._resolve = resolve
         self._tasks: list[asyncio.Task[None]] = []
+        self._followed: dict[tuple[str, str], asyncio.Task[None]] = {}  # model and endpoint
         self._unresolved: set[tuple[str, str]] = set()  # model and endpoint; told once
 
     async def start(self) -> None:
         """Returns when the names are resolved, or cannot be in time."""
-        settings, known = self._settings, []
-        for replicas in self._models:
-            for endpoint, name in replicas.names():
-                known.append(asyncio.Event())
-                self._go(self._follow(replicas, endpoint, name, known[-1]), f"addresses of {name.host}")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(START_PATIENCE_S):
-                for event in known:
-                    await event.wait()
+        settings = self._settings
+        await self._follow_names()
         self._go(_every(settings.health_interval, self.check_all), "health")
         self._go(_every(settings.load_interval, self.read_loads), "load")
 
+    async def change(self, models: Sequence[Replicas], new: Asked) -> None:
+        """Watch these *models*; returns when it is known whether those that are *new* answer."""
+        self._models = models
+        wanted = {(replicas.model.id, endpoint) for replicas in models for endpoint, _ in replicas.names()}
+        for gone in self._followed.keys() - wanted:
+            self._followed.pop(gone).cancel()
+        await self._follow_names()
+        await self._ask(self._check, new)
+
     async def close(self) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._followed.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def check_all(self) -> None:
         """Ask every replica for its health."""
@@ -71,6 +75,20 @@ class Watch:
             addresses, trouble = (), str(exc)
         self._tell(replicas, endpoint, trouble)
         return replicas.resolved(endpoint, name.endpoints(addresses), self._now()) if addresses else []
+
+    async def _follow_names(self) -> None:
+        """Those that nobody follows yet; returns when they are resolved, or cannot be in time."""
+        known = []
+        for replicas in self._models:
+            for endpoint, name in replicas.names():
+                if (key := (replicas.model.id, endpoint)) not in self._followed:
+                    known.append(asyncio.Event())
+                    following = self._follow(replicas, endpoint, name, known[-1])
+                    self._followed[key] = asyncio.create_task(following, name=f"addresses of {name.host}")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_PATIENCE_S):
+                for event in known:
+                    await event.wait()
 
     async def _follow(self, replicas: Replicas, endpoint: str, name: Name, known: asyncio.Event) -> None:
         """One resolution at a time, however long it takes: threads that resolve cannot be stopped."""
