@@ -12,6 +12,7 @@ from smart_router.cli.failing import CONFIGURATION, fail, plain_errors
 if TYPE_CHECKING:
     from smart_router.settings import Settings
 
+WORKER_STARTS_WITHIN_S = 300  # it may have to train first; one that replaces another has so long to be ready
 KEEP_ALIVE_S = 75  # idle client connections; longer than what load balancers keep theirs
 
 
@@ -57,6 +58,7 @@ def serve(
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.drain_timeout,
+        timeout_worker_healthcheck=WORKER_STARTS_WITHIN_S,
     )
 
 
