@@ -8,6 +8,7 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     │   └── UnsupportedMedia 415
     ├── Unauthorized 401
     ├── Forbidden 403
+    │   └── PolicyRefused              an operator's rule is against what is asked for, whatever model would answer
     ├── TooManyRequests 429            a limit of the caller; its model was not asked
     ├── UnknownSession 404             also for another caller's session: same body
     ├── UnknownUseCase 404
@@ -35,7 +36,7 @@ from smart_router.types import Admission, Decision
 class RouterError(Exception):
     """
     *decision* and *routing_s* are set where the request had been decided before it failed, *admission* where its
-    caller's requests are limited, *limit* to which one refused it.
+    caller's requests are limited, *limit* to which limit of the caller or the model refused it, for the metric.
     """
 
     status = 500
@@ -87,9 +88,19 @@ class Forbidden(RouterError):
     code = "forbidden"
 
 
-class TooManyRequests(RouterError):
-    """*limit* is which one, for the metric."""
+class PolicyRefused(Forbidden):
+    """*rule* is the field, or the place of the pattern, that decided; *field* is given where one is at fault."""
 
+    code = "policy_refused"
+    limit = "policy"
+
+    def __init__(self, message: str, rule: str = "", field: str | None = None) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.field = field
+
+
+class TooManyRequests(RouterError):
     status = 429
     code = "rate_limited"
 

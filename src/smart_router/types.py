@@ -1,6 +1,6 @@
 """The nouns that cross module borders. Frozen: whoever holds one may keep it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
@@ -38,8 +38,44 @@ class Admission(Struct, frozen=True):
     retry_after_s: float  # until one more would be, 0 if this one was
 
 
+class Deny(Struct, frozen=True):
+    """A text in which *search* finds something is refused with *message*; *place* is where an operator wrote so."""
+
+    search: Callable[[str], object]
+    message: str
+    place: str
+
+
+class Rules(Struct, frozen=True):
+    """What an operator lets requests ask for; None: any number."""
+
+    max_tokens: int | None = None
+    max_choices: int | None = None
+    deny: tuple[Deny, ...] = ()
+
+
+class Wish(Struct, frozen=True):
+    """What of a request rules speak of, by the fields that say it."""
+
+    tokens: Mapping[str, float] = {}  # how long the answer may be
+    choices: Mapping[str, float] = {}  # how many answers there shall be
+    open_ended: bool = False  # nothing is said of tokens where something could be
+    texts: tuple[str, ...] = ()  # all that is said, one per message
+    unreadable: str | None = None  # the field that says it in another way than by text
+
+
+class Wants(Protocol):
+    """Tells what a request wants, where rules apply to it; *size* is at most so many bytes."""
+
+    @property
+    def size(self) -> int: ...
+
+    def wish(self, *, texts: bool) -> Wish:
+        """With *texts* only if they are looked at, too. May raise BadRequest."""
+
+
 class Grant(Struct, frozen=True):
-    """What a caller may do. *id* is whose sessions are theirs; None of use cases, models or rate: any."""
+    """What a caller may do. *id* is whose sessions are theirs; None of use cases, models, rate or rules: any."""
 
     id: str
     scopes: frozenset[Scope]
@@ -47,11 +83,12 @@ class Grant(Struct, frozen=True):
     models: frozenset[str] | None = None
     rate: Rate | None = None
     concurrency: int | None = None  # requests under way at once, in each process
+    rules: Rules | None = None
 
     @property
     def limited(self) -> bool:
         """There is something to see to beyond the door."""
-        return self.use_cases is not None or self.models is not None or self.rate is not None
+        return any(limit is not None for limit in (self.use_cases, self.models, self.rate, self.rules))
 
     @property
     def limits(self) -> "Grant | None":
@@ -102,6 +139,7 @@ class Ask(Struct, frozen=True):
     previous: str = ""  # what the user said in the turn before, where the client sends that along
     debug: bool = False  # the client wants to see why
     grant: Grant | None = None  # where it limits the caller
+    wants: Wants | None = None  # for an operator's rules
     trace: "Trace | None" = None  # where tracing is on
 
     @property

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from smart_router.api import wire
 from smart_router.api.asgi import Headers
-from smart_router.errors import MethodNotAllowed, RouterError, Unauthorized
+from smart_router.errors import MethodNotAllowed, PolicyRefused, RouterError, Unauthorized
 from smart_router.types import Admission
 
 Dialect = Literal["ours", "openai", "responses", "anthropic"]
@@ -113,7 +113,9 @@ def stream_error(error: Exception, request_id: str, dialect: Dialect) -> bytes:
 
 
 def _param(error: RouterError) -> str | None:
-    """The field that a message of ours begins with."""
+    """The field at fault: a message of ours begins with it."""
+    if isinstance(error, PolicyRefused):
+        return error.field
     place, colon, _ = error.message.partition(": ")
     return place if colon and error.status in (400, 404) and place.isidentifier() else None
 
