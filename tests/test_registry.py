@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from smart_router.errors import ConfigurationError
-from smart_router.registry import Registry, default_registry_path, load_registry
+from smart_router.registry import Policy, Registry, default_registry_path, load_registry
 from tests.fakes import a_model, a_registry, a_use_case
 
 SHIPPED = Path(__file__).parents[1] / "config" / "model_registry.yaml"
@@ -110,6 +110,17 @@ def test_a_use_case_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
     data["use_cases"][1]["threshold"] = 0
     found = load(tmp_path, data).use_cases
     assert (found["agent"].threshold, found["multimodal"].threshold) == (None, 0.0)
+
+
+def test_a_policy_is_for_all_use_cases_or_for_one(tmp_path: Path) -> None:
+    data = a_file()
+    data["defaults"]["policy"] = {"max_choices": 2}
+    data["use_cases"][1]["policy"] = {"max_tokens": 50, "deny": [{"pattern": "(?i)a b", "message": "Not that."}]}
+    registry = load(tmp_path, data)
+    assert (registry.defaults.policy.max_choices, registry.defaults.policy.max_tokens) == (2, None)
+    assert registry.use_cases["agent"].policy == Policy()
+    policy = registry.use_cases["multimodal"].policy
+    assert (policy.max_tokens, policy.deny[0].pattern, policy.deny[0].message) == (50, "(?i)a b", "Not that.")
 
 
 def test_conversations_and_what_is_out_of_scope_stand_beside_the_file(tmp_path: Path) -> None:
@@ -322,6 +333,54 @@ MISTAKES: dict[str, tuple[Mistake, str, str]] = {
         lambda f: f["use_cases"][1].update(threshold=-0.1),
         "use_cases[1].threshold: ",
         "greater than or equal to 0",
+    ),
+    "unknown key of a policy": (
+        lambda f: f["use_cases"][1].update(policy={"max_token": 5}),
+        "use_cases[1].policy.max_token: unknown key",
+        "max_tokens, max_choices, deny",
+    ),
+    "unknown key of everybody's policy": (
+        lambda f: f["defaults"].update(policy={"n": 5}),
+        "defaults.policy.n: unknown key",
+        "max_choices",
+    ),
+    "unknown key of a pattern": (
+        lambda f: f["defaults"].update(policy={"deny": [{"pattern": "a", "message": "b", "text": "c"}]}),
+        "defaults.policy.deny[0].text: unknown key",
+        "pattern, message",
+    ),
+    "a wrong pattern": (
+        lambda f: f["use_cases"][0].update(
+            policy={"deny": [{"pattern": "a", "message": "b"}, {"pattern": "(", "message": "b"}]}
+        ),
+        "use_cases[0].policy.deny[1].pattern: missing ): (",
+        "RE2",
+    ),
+    "a pattern that looks ahead": (
+        lambda f: f["defaults"].update(policy={"deny": [{"pattern": "(?!a)", "message": "b"}]}),
+        "defaults.policy.deny[0].pattern: invalid perl operator: (?!",
+        "RE2",
+    ),
+    "a pattern that matches everything": (
+        lambda f: f["defaults"].update(policy={"deny": [{"pattern": "", "message": "b"}]}),
+        "defaults.policy.deny[0].pattern: ",
+        "at least 1",
+    ),
+    "a pattern without a message": (
+        lambda f: f["defaults"].update(policy={"deny": [{"pattern": "a"}]}),
+        "defaults.policy.deny[0].message: required and missing",
+        "",
+    ),
+    "a pattern by itself": (lambda f: f["defaults"].update(policy={"deny": ["a"]}), "defaults.policy.deny[0]: ", ""),
+    "a cap of nothing": (
+        lambda f: f["use_cases"][0].update(policy={"max_tokens": 0}),
+        "use_cases[0].policy.max_tokens: ",
+        "1",
+    ),
+    "a cap in words": (
+        lambda f: f["defaults"].update(policy={"max_choices": "few"}),
+        "defaults.policy.max_choices: ",
+        "integer",
     ),
     "a threshold in words": (
         lambda f: f["use_cases"][1].update(threshold="high"),

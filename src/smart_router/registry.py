@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from smart_router.errors import ConfigurationError
+from smart_router.rules import MOST_MESSAGE_CHARACTERS, MOST_OF_ANYTHING, MOST_PATTERN_CHARACTERS, searching
 from smart_router.types import Api, MediaKind, Modality
 
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
@@ -27,10 +28,32 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Denied(_Part):
+    """Texts that contain *pattern*, a regular expression of RE2's, are refused with *message*."""
+
+    pattern: str = Field(min_length=1, max_length=MOST_PATTERN_CHARACTERS)
+    message: str = Field(min_length=1, max_length=MOST_MESSAGE_CHARACTERS)
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_one(cls, pattern: str) -> str:
+        searching(pattern)
+        return pattern
+
+
+class Policy(_Part):
+    """What requests may ask for; None: anything."""
+
+    max_tokens: int | None = Field(None, ge=1, le=MOST_OF_ANYTHING)
+    max_choices: int | None = Field(None, ge=1, le=MOST_OF_ANYTHING)
+    deny: tuple[Denied, ...] = ()
+
+
 class Defaults(_Part):
     use_case: Id = "agent"
     max_tokens: int = Field(100, ge=1, le=1_000_000)
     temperature: float = Field(0.7, ge=0, le=2)
+    policy: Policy = Policy()  # for all use cases
 
 
 class Model(_Part):
@@ -72,6 +95,7 @@ class UseCase(_Part):
     modalities: tuple[Modality, ...] = ("text",)
     examples: str | None = None
     threshold: float | None = Field(None, ge=0, le=1)
+    policy: Policy = Policy()
 
 
 class _File(_Part):
@@ -210,12 +234,15 @@ def _advice(error: dict[str, Any]) -> str:
         return f"unknown key; the keys known here are {', '.join(_known_keys(error['loc']))}"
     if kind == "missing":
         return "required and missing"
+    message = message.removeprefix("Value error, ")
     return f"{message[0].lower()}{message[1:]} (it is {error['input']!r:.80})"
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     parts: dict[str, type[_Part]] = {"models": Model, "use_cases": UseCase, "defaults": Defaults, "groups": Group}
     part = parts.get(str(loc[0]), _File) if len(loc) > 1 else _File
+    if part in (UseCase, Defaults) and "policy" in loc[:-1]:
+        part = Denied if "deny" in loc[:-1] else Policy
     return list(part.model_fields)
 
 

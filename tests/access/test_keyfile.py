@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from smart_router.access.keyfile import Entry, change_keys, digest_of, new_entry, read_keys
+from smart_router.access.keyfile import Denied, Entry, change_keys, digest_of, new_entry, read_keys
 from smart_router.errors import ConfigurationError
 
 ONE = {"id": "k_1", "sha256": "a" * 64}
@@ -67,6 +67,12 @@ def test_a_change_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
     assert [found.name for found in path.parent.glob(".keys.json.*") if "lock" not in found.name] == []
 
 
+def test_rules_are_read_as_they_were_written(path: Path) -> None:
+    _, entry = new_entry("app", ["route"], max_tokens=5, max_choices=2, deny=(Denied("(?i)कुंजी", "Not that."),))
+    change_keys(path, lambda _: [entry])
+    assert read_keys(path) == (entry,)
+
+
 def test_a_file_that_people_wrote_needs_no_more_than_id_and_digest(path: Path) -> None:
     (entry,) = read_keys(written(path, ONE))
     assert (entry.scopes, entry.use_cases, entry.models) == (("route",), None, None)
@@ -100,6 +106,12 @@ def test_a_file_of_another_form_is_refused_by_name(path: Path, content: str, say
         ({"sha256": "A" * 64}, r"\$\.keys\[1\]\.sha256"),
         ({"scopes": ["root"]}, r"\$\.keys\[1\]\.scopes\[0\]"),
         ({"requests": 5}, "requests"),
+        ({"max_tokens": 0}, r"\$\.keys\[1\]\.max_tokens"),
+        ({"max_choices": "2"}, r"\$\.keys\[1\]\.max_choices"),
+        ({"deny": ["a"]}, r"\$\.keys\[1\]\.deny\[0\]"),
+        ({"deny": [{"pattern": "a"}]}, r"missing required field `message` - at `\$\.keys\[1\]\.deny\[0\]"),
+        ({"deny": [{"pattern": "", "message": "b"}]}, r"\$\.keys\[1\]\.deny\[0\]\.pattern"),
+        ({"deny": [{"pattern": "a", "message": "b", "flags": "i"}]}, "flags"),
         ({"id": "k_1"}, "two keys have the id k_1"),
         ({"sha256": "a" * 64}, "two keys have the sha256"),
     ],

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from smart_router.access import keyring
-from smart_router.access.keyfile import change_keys, digest_of, new_entry
+from smart_router.access.keyfile import Denied, change_keys, digest_of, new_entry
 from smart_router.access.keyring import KeyRing
 from smart_router.errors import ConfigurationError
 from smart_router.types import Rate
@@ -110,6 +110,36 @@ def test_keys_are_compared_in_constant_time(path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("smart_router.access.keyring.hmac.compare_digest", lambda a, b: compared.append((a, b)))
     assert a_ring(path).find(key) is None
     assert compared == [(digest_of(key), digest_of(key))]
+
+
+def test_rules_of_a_key_are_its_grants(path: Path) -> None:
+    key, id = added(path, max_tokens=5, max_choices=2, deny=(Denied("(?i)magic", "no magic"),))
+    plain, _ = added(path)
+    ring = a_ring(path)
+    grant, other = ring.find(key), ring.find(plain)
+    assert grant is not None
+    assert other is not None
+    assert grant.rules is not None
+    assert (grant.limits, other.limits, other.rules) == (grant, None, None)
+    assert (grant.rules.max_tokens, grant.rules.max_choices) == (5, 2)
+    (deny,) = grant.rules.deny
+    assert (bool(deny.search("MAGIC")), deny.message, deny.place) == (True, "no magic", f"keys[{id}].deny[0]")
+
+
+def test_a_wrong_pattern_of_a_key_is_an_error_that_names_it(path: Path) -> None:
+    _, id = added(path, deny=(Denied("a", "no a"), Denied("(", "no b")))
+    with pytest.raises(ConfigurationError, match=rf"keys\.json: key {id}: deny\[1\]\.pattern: missing \): \(; .*RE2"):
+        a_ring(path)
+
+
+def test_a_wrong_pattern_leaves_a_running_ring_as_it_was(path: Path, log: list[Any]) -> None:
+    key, _ = added(path, max_tokens=5)
+    ring = a_ring(path)
+    spoilt, _ = added(path, deny=(Denied("[", "no"),))
+    ring.refresh()
+    assert ring.find(key)
+    assert ring.find(spoilt) is None
+    assert ["deny[0].pattern" in line["error"] for line in log] == [True]
 
 
 # changes

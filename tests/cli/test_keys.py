@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
-from smart_router.access.keyfile import digest_of, read_keys
+from smart_router.access.keyfile import Denied, change_keys, digest_of, read_keys
 from smart_router.cli import app
 from smart_router.cli.keys import _Scope
 from smart_router.types import SCOPES
@@ -59,6 +60,18 @@ def test_limits_of_how_much_are_kept_and_listed(path: Path) -> None:
     assert (entry.requests_per_minute, entry.burst, entry.concurrency) == (60, 10, 4)
     assert "60 a minute; 10 at once; 4 under way" in run("list", "--file", str(path)).stdout
     assert run("create", "--name", "x", "--file", str(path), "--burst", "0").exit_code == 2
+
+
+def test_caps_are_kept_and_listed_with_the_patterns_that_were_written_by_hand(path: Path) -> None:
+    created(path, "--max-tokens", "200", "--max-choices", "2")
+    (entry,) = read_keys(path)
+    assert (entry.max_tokens, entry.max_choices, entry.deny) == (200, 2, ())
+    change_keys(path, lambda _: [replace(entry, deny=(Denied("(?i)magic", "No magic here."),))])
+    assert "200 tokens; 2 choices; 1 denied patterns" in run("list", "--file", str(path)).stdout
+    (row,) = json.loads(run("list", "--file", str(path), "--json").stdout)
+    assert row["deny"] == [{"pattern": "(?i)magic", "message": "No magic here."}]
+    for option in ("--max-tokens", "--max-choices"):
+        assert run("create", "--name", "x", "--file", str(path), option, "0").exit_code == 2
 
 
 def test_the_file_may_be_named_by_the_environment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

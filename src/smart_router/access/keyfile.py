@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from smart_router.errors import ConfigurationError
+from smart_router.rules import MOST_MESSAGE_CHARACTERS, MOST_OF_ANYTHING, MOST_PATTERN_CHARACTERS
 from smart_router.types import Scope
 
 KEY_PREFIX = "sr-"
@@ -31,6 +32,16 @@ MOST_PER_MINUTE = 60_000_000
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+Most = Annotated[int, Meta(ge=1, le=MOST_OF_ANYTHING)]
+
+
+class Denied(Struct, frozen=True, forbid_unknown_fields=True):
+    """Texts that contain *pattern*, a regular expression of RE2's, are refused with *message*."""
+
+    pattern: Annotated[str, Meta(min_length=1, max_length=MOST_PATTERN_CHARACTERS)]
+    message: Annotated[str, Meta(min_length=1, max_length=MOST_MESSAGE_CHARACTERS)]
 
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -46,6 +57,9 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     requests_per_minute: Annotated[int, Meta(ge=0, le=MOST_PER_MINUTE)] | None = None  # 0: any; None: the general limit
     burst: Annotated[int, Meta(ge=1, le=MOST_PER_MINUTE)] | None = None  # None: a minute's requests
     concurrency: Annotated[int, Meta(ge=1, le=MOST_PER_MINUTE)] | None = None
+    max_tokens: Most | None = None  # None of these: what the registry lets everybody ask for
+    max_choices: Most | None = None
+    deny: tuple[Denied, ...] = ()
 
 
 class _File(Struct, forbid_unknown_fields=True):

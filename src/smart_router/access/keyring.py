@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from smart_router.access.keyfile import Entry, digest_of, read_keys
 from smart_router.errors import ConfigurationError
+from smart_router.rules import ready
 from smart_router.settings import Settings
-from smart_router.types import SCOPES, Grant, Rate
+from smart_router.types import SCOPES, Grant, Rate, Rules
 
 log = structlog.get_logger("keys")
 
@@ -113,7 +114,7 @@ class KeyRing:
             _check(str(path), entry, self._use_cases, self._models)
         if not entries and not self._shared:
             log.warning("there is no key in the file: nobody can come in", file=str(path))
-        return {entry.sha256: _Known(entry.sha256, _grant(entry, self._rate)) for entry in entries}
+        return {e.sha256: _Known(e.sha256, _grant(e, self._rate, _rules(path, e))) for e in entries}
 
 
 def _check(path: str, entry: Entry, use_cases: Collection[str], models: Collection[str]) -> None:
@@ -131,7 +132,18 @@ def _shared(settings: Settings, rate: Rate | None) -> dict[str, _Known]:
     return {digest: _Known(digest, Grant(digest[:16], frozenset(SCOPES), rate=rate))} if key else {}
 
 
-def _grant(entry: Entry, usual: Rate | None) -> Grant:
+def _rules(path: Path, entry: Entry) -> Rules | None:
+    """
+    Raises:
+        ConfigurationError: a pattern is wrong; names the place.
+    """
+    try:
+        return ready(entry, f"keys[{entry.id}].")
+    except ValueError as exc:
+        raise ConfigurationError(f"{path}: key {entry.id}: {exc}") from None
+
+
+def _grant(entry: Entry, usual: Rate | None, rules: Rules | None) -> Grant:
     asked = entry.requests_per_minute
     if asked is None and usual is not None:
         asked = usual.per_minute
@@ -142,6 +154,7 @@ def _grant(entry: Entry, usual: Rate | None) -> Grant:
         models=None if entry.models is None else frozenset(entry.models),
         rate=_rate(asked or 0, entry.burst),
         concurrency=entry.concurrency,
+        rules=rules,
     )
 
 

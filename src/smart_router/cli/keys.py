@@ -40,6 +40,8 @@ def create(
     ] = None,
     burst: Annotated[int | None, typer.Option(help="Of these, at once; default: all.", min=1)] = None,
     concurrency: Annotated[int | None, typer.Option(help="Requests under way at once, per process.", min=1)] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="The longest answer; default: the registry's.", min=1)] = None,
+    max_choices: Annotated[int | None, typer.Option(help="Answers to one request; default: likewise.", min=1)] = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -50,7 +52,13 @@ def create(
     from smart_router.access.keyfile import change_keys, new_entry
 
     scopes = [known for known in SCOPES if known in (scope or [_Scope.ROUTE])]
-    limits = {"requests_per_minute": per_minute, "burst": burst, "concurrency": concurrency}
+    limits = {
+        "requests_per_minute": per_minute,
+        "burst": burst,
+        "concurrency": concurrency,
+        "max_tokens": max_tokens,
+        "max_choices": max_choices,
+    }
     key, entry = new_entry(name, scopes, use_cases=_given(use_case), models=_given(model), **limits)
     with plain_errors():
         change_keys(file, lambda entries: (*entries, entry))
@@ -108,11 +116,20 @@ def _given(values: list[str] | None) -> tuple[str, ...] | None:
 
 def _row(entry: "Entry") -> dict[str, object]:
     """All but the digest."""
-    return {name: getattr(entry, name) for name in entry.__struct_fields__ if name != "sha256"}
+    from msgspec import to_builtins
+
+    return {name: to_builtins(getattr(entry, name)) for name in entry.__struct_fields__ if name != "sha256"}
 
 
 def _limits(entry: "Entry") -> str:
     said = [", ".join(names) for names in (entry.use_cases, entry.models) if names is not None]
-    numbers = ((entry.requests_per_minute, "a minute"), (entry.burst, "at once"), (entry.concurrency, "under way"))
+    numbers = (
+        (entry.requests_per_minute, "a minute"),
+        (entry.burst, "at once"),
+        (entry.concurrency, "under way"),
+        (entry.max_tokens, "tokens"),
+        (entry.max_choices, "choices"),
+        (len(entry.deny) or None, "denied patterns"),
+    )
     said += [f"{number} {what}" for number, what in numbers if number is not None]
     return f"  ({'; '.join(said)})" if said else ""
