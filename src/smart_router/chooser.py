@@ -10,9 +10,10 @@ from smart_router.decide import followup, modality, switch
 from smart_router.decide.switch import NeedsScores, Policy, Standing
 from smart_router.errors import BadRequest, Forbidden, UnknownUseCase
 from smart_router.registry import Model, Registry
+from smart_router.rulebook import Rulebook
 from smart_router.second_opinion import SecondOpinion
 from smart_router.settings import Settings
-from smart_router.types import Ask, Decision, Grant, MediaKind
+from smart_router.types import Ask, Decision, Grant, MediaKind, Rules
 
 
 class Chooser:
@@ -36,6 +37,8 @@ class Chooser:
         }
         self._candidates: dict[tuple[object, ...], tuple[Model, ...]] = {}
         self._served_by = {id: _use_cases_of(id, registry) for id in registry.models}
+        self._rules = Rulebook(registry)
+        self._ruled_alike = {id for id, use_cases in self._served_by.items() if self._rules.alike(use_cases)}
 
     async def choose(
         self, ask: Ask, standing: Standing | None, previous: str = "", *, explain: bool = False
@@ -54,12 +57,12 @@ class Chooser:
         known = self._known(standing)
         turn = self._turn(ask)
         query = Query(ask.query, turn.media, known.use_case if known else None, previous)
-        decision = await self._decide(turn, query, known)
+        decision = await self._decide(ask, turn, query, known)
         if explain and not decision.scores:
             decision = replace(decision, scores=(await self._classifier.scores(query)).probabilities)
         return self._compared(turn, ask, decision) if turn.media and ask.use_case is None else decision
 
-    async def _decide(self, turn: switch.Turn, query: Query, standing: Standing | None) -> Decision:
+    async def _decide(self, ask: Ask, turn: switch.Turn, query: Query, standing: Standing | None) -> Decision:
         decision = switch.decide(turn, standing, lambda: self._classifier.cues(query), self._policy)
         if not isinstance(decision, NeedsScores):
             return decision
@@ -71,6 +74,8 @@ class Chooser:
         settled = switch.settle(decision, probabilities, standing, self._policy, scores.full)
         if self._second is None or turn.media or settled.confidence >= self._second.below:
             return settled
+        if not await self._rules.sure_to_pass(ask):
+            return settled  # a refused request is shown to no model
         opinion = await self._second.on(query, turn.admitted)
         return settled if opinion is None else switch.overruled(settled, opinion, standing)
 
@@ -99,6 +104,14 @@ class Chooser:
             kinds = ", ".join(sorted(ask.attached | ask.carried))
             raise BadRequest(f"attachments: no model of use case {decision.use_case} takes {kinds}")
         return found if ask.grant is None else _permitted(ask.grant, decision.use_case, ask.model, found)
+
+    def rules(self, ask: Ask, decision: Decision) -> Rules | None:
+        """What the operator lets *ask* ask for; None: anything."""
+        return self._rules.on(ask, decision.use_case)
+
+    def ruled_alike(self, model: str) -> bool:
+        """Whatever use case *model* is asked for, the same rules apply."""
+        return model in self._ruled_alike
 
     def _found(self, ask: Ask, use_case: str, seen: frozenset[MediaKind]) -> tuple[Model, ...]:
         models = self._registry.models

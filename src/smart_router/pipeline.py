@@ -5,6 +5,7 @@ The path of a request, top-down:
     forward(ask, attempt) as the client sent it
       begin      one round trip: the session, counted, and its conversation
       use case   explicit -> media -> session (bypass) -> guard -> classify
+      rules      what the key is for, and what the operator lets requests ask for
       open       opening.py: model by preference, replica by affinity; the next one until somebody accepts
       pin        commit the choice if it changed, now that it is known to work
     finish(exchange)
@@ -13,19 +14,21 @@ The path of a request, top-down:
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
+from msgspec.structs import replace
 
 from smart_router.chooser import Chooser
 from smart_router.decide import memory
 from smart_router.decide.switch import Standing
-from smart_router.errors import NoModelAvailable, RouterError, StoreUnavailable, TooManyRequests
+from smart_router.errors import NoModelAvailable, PolicyRefused, RouterError, StoreUnavailable, TooManyRequests
 from smart_router.exchange import Exchange, Passage, Reply, Timing
 from smart_router.observe.finished import Observer
 from smart_router.observe.metrics import Metrics
 from smart_router.opening import Attempt, Opened, Opener, OwnWords
 from smart_router.registry import Model
+from smart_router.rulebook import applied
 from smart_router.sessions.base import Begun, Held, Key, Pin, SessionStore
 from smart_router.settings import Settings
 from smart_router.shadow import Shadow
@@ -36,6 +39,14 @@ from smart_router.upstream.fleet import Fleet
 log = structlog.get_logger("pipeline")
 
 _E = TypeVar("_E", Reply, Passage)
+_Attempts = Callable[[Begun, int | None], Attempt[Any]]  # by the tokens to ask for where the client leaves it open
+
+
+class Onwards(Attempt[Forwarded], Protocol):
+    """Passes a request on as it came."""
+
+    def filled(self, most_tokens: int) -> Attempt[Forwarded]:
+        """With the longest answer that is allowed, which the client left open."""
 
 
 class Pipeline:
@@ -70,11 +81,18 @@ class Pipeline:
             RouterError: nothing was pinned, and nothing is held.
         """
         history = self._settings.memory_turns > 0
-        return await self._serve(ask, history, lambda begun: OwnWords(ask, begun, self._settings), Reply)
 
-    async def forward(self, ask: Ask, attempt: Attempt[Forwarded]) -> Passage:
+        def own_words(begun: Begun, most: int | None) -> OwnWords:
+            said = ask if most is None else replace(ask, max_tokens=min(ask.max_tokens, most))
+            return OwnWords(said, begun, self._settings)
+
+        return await self._serve(ask, history, own_words, Reply)
+
+    async def forward(self, ask: Ask, attempt: Onwards) -> Passage:
         """As `answer`, for a request that *attempt* passes on as it came."""
-        passage = await self._serve(ask, False, lambda _: attempt, Passage)
+        passage = await self._serve(
+            ask, False, lambda _, most: attempt if most is None else attempt.filled(most), Passage
+        )
         try:
             self._note(passage)
         except BaseException:
@@ -107,7 +125,12 @@ class Pipeline:
         session = await self._store.get(_key(ask))
         history = await self._store.history(_key(ask)) if session else ()
         decision = await self._choosing(ask, standing_of(session), _previous(ask, history), explain=True)
-        candidates = self._chooser.candidates(ask, decision)
+        try:
+            candidates = self._chooser.candidates(ask, decision)
+            await self._most_tokens(ask, decision)
+        except RouterError as exc:
+            exc.decision = decision
+            raise
         return decision, next((m for m in candidates if self._fleet.can_answer(m.id)), candidates[0]), admission
 
     async def held(self, caller: str, response_id: str) -> Held | None:
@@ -122,30 +145,36 @@ class Pipeline:
         except StoreUnavailable as exc:
             raise NoModelAvailable("where that response is kept cannot be looked up now; try again shortly") from exc
 
-    async def _serve(self, ask: Ask, history: bool, attempt: Callable[[Begun], Attempt[Any]], kind: type[_E]) -> _E:
+    async def _serve(self, ask: Ask, history: bool, attempt: _Attempts, kind: type[_E]) -> _E:
         timing = Timing(perf_counter())
         beginning = self._begin(ask, history)
-        if ask.model is not None and ask.rate is None and self._fleet.is_alone(ask.model):
-            return await self._serve_meanwhile(ask, beginning, timing, attempt(_NOTHING), kind)
+        if self._needs_no_session(ask):
+            return await self._serve_meanwhile(ask, beginning, timing, attempt, kind)
         begun = await self._begun(ask, beginning, timing.started)
         admission = _admitted(begun.admission)
         standing, previous = standing_of(begun.session), _previous(ask, begun.history)
         decision = await self._choosing(ask, standing, previous)
         timing.decided = timing.asked = perf_counter()
         self._watch(ask, decision, standing, previous)
-        opened, preferred = await self._open(ask, decision, begun.session, timing, attempt(begun), admission)
+        opened, preferred = await self._open(ask, decision, begun, timing, attempt, admission)
         exchange = kind(ask, decision, opened.lease, opened.answer, timing, begun.session, preferred, self._observers)
         exchange.admission = admission
         return await self._pinned(exchange)
 
+    def _needs_no_session(self, ask: Ask) -> bool:
+        model = ask.model
+        return (
+            model is not None and ask.rate is None and self._fleet.is_alone(model) and self._chooser.ruled_alike(model)
+        )
+
     async def _serve_meanwhile(
-        self, ask: Ask, beginning: Coroutine[Any, Any, Begun], timing: Timing, attempt: Attempt[Any], kind: type[_E]
+        self, ask: Ask, beginning: Coroutine[Any, Any, Begun], timing: Timing, attempt: _Attempts, kind: type[_E]
     ) -> _E:
         """The client named a model that has one server: there is nothing to choose, so nobody waits for the session."""
         try:
             decision = await self._chooser.choose(ask, None)
             timing.decided = timing.asked = perf_counter()
-            opened, preferred = await self._open(ask, decision, None, timing, attempt)
+            opened, preferred = await self._open(ask, decision, _NOTHING, timing, attempt)
         except BaseException:
             await self._begun(ask, beginning)  # it is under way, within its deadline
             raise
@@ -162,17 +191,40 @@ class Pipeline:
         self,
         ask: Ask,
         decision: Decision,
-        session: Session | None,
+        begun: Begun,
         timing: Timing,
-        attempt: Attempt[Any],
+        attempt: _Attempts,
         admission: Admission | None = None,
     ) -> tuple[Opened[Any], str]:
         """The accepted answer, and the model that should have given it."""
         try:
             candidates = self._chooser.candidates(ask, decision)
-            return await self._opener.open(ask, candidates, session, attempt), candidates[0].id
+            saying = attempt(begun, await self._most_tokens(ask, decision))
+            return await self._opener.open(ask, candidates, begun.session, saying), candidates[0].id
         except RouterError as exc:
             exc.decision, exc.routing_s, exc.admission = decision, timing.routing_s, admission
+            raise
+
+    async def _most_tokens(self, ask: Ask, decision: Decision) -> int | None:
+        """
+        The tokens to ask for in place of a client that leaves it open; None: nothing is to be filled in.
+
+        Raises:
+            PolicyRefused: *ask* breaks an operator's rule; the log says which, and nothing of what was asked.
+        """
+        rules = self._chooser.rules(ask, decision)
+        if rules is None or ask.wants is None:
+            return None
+        try:
+            return await applied(rules, ask.wants)
+        except PolicyRefused as exc:
+            log.warning(
+                "refused by policy",
+                request_id=ask.request_id,
+                caller=ask.caller,
+                use_case=decision.use_case,
+                rule=exc.rule,
+            )
             raise
 
     def _begin(self, ask: Ask, history: bool) -> Coroutine[Any, Any, Begun]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from smart_router.api.wants import QueryWants
 from smart_router.api.wire import RouteRequest, ask_from, checked_session_id, decode_request, explanation
 from smart_router.errors import BadRequest
 from smart_router.registry import Defaults
@@ -46,7 +47,7 @@ def test_what_the_caller_may_do_goes_along_only_where_it_is_less_than_everything
 
 
 def test_a_query_is_enough_and_the_registrys_defaults_fill_in() -> None:
-    assert asked() == Ask("r1", "ann", "Hi", "s1", max_tokens=11, temperature=0.5)
+    assert asked() == Ask("r1", "ann", "Hi", "s1", max_tokens=11, temperature=0.5, wants=QueryWants("Hi", None))
 
 
 def test_what_is_given_is_taken() -> None:

@@ -19,9 +19,9 @@ from smart_router.api.envelopes import Dialect
 from smart_router.api.passing import Pass
 from smart_router.api.upload import Upload
 from smart_router.api.visit import Desk, Visit
+from smart_router.api.wants import BodyWants
 from smart_router.errors import BadRequest, MethodNotAllowed, UnknownModel, UnknownPath
-from smart_router.opening import Attempt
-from smart_router.pipeline import Pipeline
+from smart_router.pipeline import Onwards, Pipeline
 from smart_router.registry import Registry
 from smart_router.sessions.base import Held
 from smart_router.types import NOTHING, RESPONSE_ID, Ask, Grant, Headers, Keeps
@@ -35,7 +35,8 @@ AUTO = "auto"
 class Api(Struct, frozen=True):
     """
     One path. *needs*: what a model must be registered for when `auto` has no words to go by; *usual*: the use case that
-    is meant, where the registry has one of that name.
+    is meant, where the registry has one of that name; *limits*: the fields that say how long an answer may be, the one
+    to fill in first.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Api(Struct, frozen=True):
     usual: str | None = None
     dialect: Dialect = "openai"
     upload: bool = False
+    limits: tuple[str, ...] = ()
 
 
 _TRANSCRIBES = frozenset({"transcriptions", "speech_recognition"})
@@ -51,10 +53,10 @@ _TRANSCRIBES = frozenset({"transcriptions", "speech_recognition"})
 APIS: Mapping[str, Api] = {
     api.path: api
     for api in (
-        Api("/v1/chat/completions"),
-        Api("/v1/completions"),
-        Api("/v1/responses", dialect="responses"),
-        Api("/v1/messages", dialect="anthropic"),
+        Api("/v1/chat/completions", limits=("max_tokens", "max_completion_tokens")),
+        Api("/v1/completions", limits=("max_tokens",)),
+        Api("/v1/responses", dialect="responses", limits=("max_output_tokens",)),
+        Api("/v1/messages", dialect="anthropic", limits=("max_tokens",)),
         Api("/v1/messages/count_tokens", "peek", dialect="anthropic"),
         Api("/tokenize", "peek"),
         Api("/detokenize", "peek"),
@@ -92,7 +94,7 @@ class OpenAIApi:
         api = CHAT if scope["path"] == CHAT_PATH else APIS.get(scope["path"])
         visit = Visit(scope, receive, self._desk.presence, api.dialect if api else "openai", self._desk.tracing)
         passing: Pass | None = None
-        attempt: Attempt[Forwarded]
+        attempt: Onwards
         try:
             if api is None:
                 visit.ask, attempt = await self._stored(visit, scope)
@@ -105,7 +107,7 @@ class OpenAIApi:
         finally:
             visit.leave()
 
-    async def _asked(self, visit: Visit, api: Api, scope: Scope, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
+    async def _asked(self, visit: Visit, api: Api, scope: Scope, receive: Receive) -> tuple[Ask, Onwards]:
         grant = self._desk.admit(visit, scope)
         if api.upload:
             return await self._uploaded(visit, api, grant, receive)
@@ -116,9 +118,7 @@ class OpenAIApi:
             head = read_head(body)
         return await self._read(visit, api, grant, body, head)
 
-    async def _read(
-        self, visit: Visit, api: Api, grant: Grant, body: bytes, head: Head
-    ) -> tuple[Ask, Attempt[Forwarded]]:
+    async def _read(self, visit: Visit, api: Api, grant: Grant, body: bytes, head: Head) -> tuple[Ask, Onwards]:
         use_case, model = self.resolve(head.model)
         session = visit.session(None if b"x-session-id" in visit.headers else head.session_id)
         turn = Turn()
@@ -147,9 +147,10 @@ class OpenAIApi:
             previous=turn.previous,
             debug=visit.debug,
             grant=grant.limits,
+            wants=BodyWants(body, api.limits),
             trace=visit.trace,
         )
-        return ask, Onward(api.path, self._headers(visit), body, head)
+        return ask, Onward(api, self._headers(visit), body, head)
 
     async def _previous(self, api: Api, caller: str, id: str | None) -> Held | None:
         """
@@ -170,7 +171,7 @@ class OpenAIApi:
         held = await self._pipeline.held(caller, id)
         return held if held is not None and held.model in self._registry.models else None
 
-    async def _uploaded(self, visit: Visit, api: Api, grant: Grant, receive: Receive) -> tuple[Ask, Attempt[Forwarded]]:
+    async def _uploaded(self, visit: Visit, api: Api, grant: Grant, receive: Receive) -> tuple[Ask, Onwards]:
         most, headers = self._desk.settings.max_body_bytes, visit.headers
         check_length(headers.get(b"content-length"), most)
         visit.expect_body(self._desk.settings)
@@ -197,7 +198,7 @@ class OpenAIApi:
         )
         return ask, OnwardUpload(api.path, self._headers(visit), upload)
 
-    async def _stored(self, visit: Visit, scope: Scope) -> tuple[Ask, Attempt[Forwarded]]:
+    async def _stored(self, visit: Visit, scope: Scope) -> tuple[Ask, Onwards]:
         """`GET /v1/responses/{id}` and `POST /v1/responses/{id}/cancel`: only the replica that answered knows it."""
         found = _RESPONSE.fullmatch(scope["path"])
         if found is None:
@@ -269,16 +270,21 @@ class Onward:
 
     again = True
 
-    def __init__(self, path: str, headers: tuple[Header, ...], body: bytes, head: Head) -> None:
-        self._path = path.encode()
+    def __init__(self, api: Api, headers: tuple[Header, ...], body: bytes, head: Head) -> None:
+        self._api = api
         self._headers = headers
         self._body = body
         self._head = head
 
     def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Awaitable[Forwarded]:
         body = with_model(self._body, self._head, lease.model.served_name)
-        forward = Forward(self._path, body, self._headers + headers, stream=self._head.stream is True)
+        path = self._api.path.encode()
+        forward = Forward(path, body, self._headers + headers, stream=self._head.stream is True)
         return lease.upstream.forward(forward, lease.endpoint, within_s)
+
+    def filled(self, most_tokens: int) -> "Onward":
+        body = with_fields(self._body, {self._api.limits[0]: most_tokens})
+        return Onward(self._api, self._headers, body, self._head)
 
 
 class OnwardUpload:
@@ -298,6 +304,9 @@ class OnwardUpload:
         forward = Forward(self._path, body, self._headers + headers, length=length)
         return lease.upstream.forward(forward, lease.endpoint, within_s)
 
+    def filled(self, most_tokens: int) -> "OnwardUpload":
+        return self  # no upload says how long its answer may be
+
 
 class Stored:
     """Asks for an answer that a server keeps."""
@@ -310,3 +319,6 @@ class Stored:
     def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Awaitable[Forwarded]:
         forward = replace(self._forward, headers=self._forward.headers + headers)
         return lease.upstream.forward(forward, lease.endpoint, within_s)
+
+    def filled(self, most_tokens: int) -> "Stored":
+        return self  # it is answered already

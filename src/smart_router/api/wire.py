@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from smart_router.api.wants import QueryWants
 from smart_router.errors import BadRequest
 from smart_router.registry import Defaults
 from smart_router.settings import Settings
@@ -190,6 +191,7 @@ def ask_from(
         remember=request.remember,
         debug=debug,
         grant=grant.limits,
+        wants=QueryWants(request.query, request.max_tokens),
     )
 
 
