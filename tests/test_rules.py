@@ -52,7 +52,7 @@ def test_a_wrong_pattern_says_what_is_wrong_and_nothing_on_the_side(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(a|a?)+b", "(.*)(.*)(.*)(.*)(.*)z"])
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "(a|a?)+b", "(.*)(.*)(.*)(.*)(.*)z", "(a?){500}a{500}c"])
 @pytest.mark.parametrize("end", ["", "!"])
 def test_no_text_makes_a_pattern_run_away(pattern: str, end: str) -> None:
     search, text = searching(pattern), "a" * 1_000_000 + end
