@@ -18,6 +18,7 @@ _TYPES = (
 _ERRORS = {
     "400": "The request is at fault; the message says what to send.",
     "401": "The key is missing or wrong.",
+    "403": "The key, or a rule of the operator's, does not allow it.",
     "404": "No such use case.",
     "413": "The body is too large.",
     "415": "Not JSON.",
