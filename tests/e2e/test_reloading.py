@@ -258,16 +258,19 @@ en:
   - Write a Python function
   - Explain this error
   - Plan my week
+  - Translate this sentence
+  - Sum up this article
 """
 
 
+@pytest.mark.timeout(STARTS_WITHIN_S + 30)
 def test_of_several_workers_each_is_replaced(models: Models, redis_url: str, tmp_path: Path) -> None:
     """With few examples, so that each of the five starts is quick."""
     path, port = tmp_path / "model_registry.yaml", free_port()
     (tmp_path / "few.yaml").write_text(FEW_EXAMPLES)
     registry: dict[str, Any] = {
         "version": 1,
-        "models": [{"id": AGENT, "endpoints": [models.agent.url]}],
+        "models": [{"id": AGENT, "endpoints": [models.agent.url], "served_as": AGENT}],
         "use_cases": [{"id": "agent", "models": [AGENT], "examples": "few.yaml"}],
     }
     path.write_text(yaml.safe_dump(registry))
