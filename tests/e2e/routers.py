@@ -16,7 +16,7 @@ import httpx2
 import uvicorn
 import yaml
 
-from smart_router.api.server import HttpProtocol
+from smart_router.api.server import SECURITY_HEADERS, HttpProtocol
 from smart_router.app import create_app
 from smart_router.settings import Settings
 
@@ -198,6 +198,7 @@ def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=HttpProtocol,
+        headers=SECURITY_HEADERS,
         log_config=None,
         access_log=False,
         timeout_keep_alive=75,

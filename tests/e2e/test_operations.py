@@ -138,6 +138,14 @@ def test_metrics_count_what_happened(embedded_router: Router) -> None:
     assert total(after, "smart_router_in_flight") == 0
 
 
+@pytest.mark.parametrize("path", ["/livez", "/docs", "/v1/models", "/nowhere", "/v1/chat/completions"])
+def test_every_answer_says_how_browsers_should_take_it(router: Router, path: str) -> None:
+    headers = router.http.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["referrer-policy"] == "no-referrer"
+
+
 def test_label_values_come_from_the_registry_not_from_clients(embedded_router: Router, models: Models) -> None:
     planted = "planted-by-a-client"
     embedded_router.answer(planted, session_id=planted, user_id=planted, context={"language": planted})

@@ -20,6 +20,12 @@ MOST_JOINED_BYTES = 64 * 1024  # a longer part is not copied
 CLOSE_S = 10.0
 HEADER_TIMEOUT_S = 10.0
 TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+# For browsers: an answer is what its type says, is shown in no other page's frame, and tells nobody where it was read.
+SECURITY_HEADERS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'self'"),
+    ("Referrer-Policy", "no-referrer"),
+]
 DRAIN = "drain"  # in the lifespan's state: this process's `Drain`
 _HEAD = b"HTTP/1.1 "
 

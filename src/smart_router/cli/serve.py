@@ -28,7 +28,7 @@ def serve(
     """
     import uvicorn
 
-    from smart_router.api.server import HttpProtocol
+    from smart_router.api.server import SECURITY_HEADERS, HttpProtocol
     from smart_router.app import create_app
     from smart_router.observe.logs import configure_logs
     from smart_router.process import Signals
@@ -56,6 +56,7 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=SECURITY_HEADERS,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.drain_timeout,
         timeout_worker_healthcheck=WORKER_STARTS_WITHIN_S,
