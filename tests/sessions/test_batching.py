@@ -12,9 +12,10 @@ import uvloop
 from hiredis import Reader, pack_command
 from redis.asyncio import Redis
 
+from smart_router.decide.breaker import PAUSE_S
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions.address import Address
-from smart_router.sessions.batching import PAUSE_S, BatchedConnection, Script, WrongType
+from smart_router.sessions.batching import BatchedConnection, Script, WrongType
 from smart_router.sessions.link import Link
 from tests.e2e.redis_process import RedisProcess
 
@@ -93,13 +94,15 @@ async def test_calls_of_two_ticks_leave_in_two(connected: Connect, peer: Scripte
 async def held_still(connected: Connect) -> AsyncIterator[tuple[BatchedConnection, socket.socket]]:
     """A connection, and its other end: what the kernel has can be read there while the loop does not run."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        connection = connected(f"redis://127.0.0.1:{listener.getsockname()[1]}", timeout_s=SHORT_S)
+        connection = connected(f"redis://127.0.0.1:{listener.getsockname()[1]}", timeout_s=LATE_S)
         opening = asyncio.create_task(connection.open())
         accepted, _ = await asyncio.to_thread(listener.accept)
         with closing(accepted):
             greeting = pack_command(("SCRIPT", "LOAD", ECHO.text))  # type: ignore[arg-type]
             assert await asyncio.to_thread(accepted.recv, len(greeting)) == greeting
             accepted.sendall(b"+OK\r\n")
+            assert await asyncio.to_thread(commands_at, accepted, 1) == [[b"PING"]]
+            accepted.sendall(b"+PONG\r\n")
             await opening
             accepted.settimeout(1)
             yield connection, accepted

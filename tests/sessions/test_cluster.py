@@ -15,10 +15,11 @@ import uvloop
 from smart_router.cli.processes import free_port
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions import asking, chart
-from smart_router.sessions.batching import CONNECT_S, Script
+from smart_router.sessions.batching import Script
 from smart_router.sessions.cluster import ClusterConnection
 from smart_router.sessions.link import Link
 from smart_router.sessions.places import read_cluster
+from smart_router.sessions.search import CONNECT_S
 from smart_router.sessions.slots import slot_of_key
 from tests.needs import redis_program
 from tests.redis_servers import Server, until

@@ -13,8 +13,9 @@ from hiredis import pack_command
 from smart_router.cli.processes import free_port
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions import sentinel
-from smart_router.sessions.batching import CONNECT_S, BatchedConnection, Script
+from smart_router.sessions.batching import BatchedConnection, Script
 from smart_router.sessions.places import read_sentinels
+from smart_router.sessions.search import CONNECT_S
 from smart_router.sessions.sentinel import SentinelMaster
 from tests.needs import redis_program
 from tests.redis_servers import Server

@@ -6,8 +6,8 @@ the event loop leave in one write. Replies come in the order of the commands. Wh
       NOSCRIPT                 the script is sent once more, in full; the caller does not see it
       READONLY                 the connection is dropped: a new one may find the master
       what `on_refused` takes  is another connection's to answer, such as another node's of a cluster
-    no reply in time, a lost   all outstanding calls fail: later replies could not be told apart. The next call connects
-      connection, nonsense     anew, at most once in PAUSE_S; in between calls fail at once
+    no reply in time, a lost   all outstanding calls fail: later replies could not be told apart. A new connection is
+      connection, nonsense     searched for without help; until there is one, calls fail at once
 """
 
 import asyncio
@@ -24,10 +24,8 @@ from hiredis import ReplyError, pack_command
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions.address import Destination
 from smart_router.sessions.link import Call, Link, OnError, Part
+from smart_router.sessions.search import GRACE_S, Search
 
-CONNECT_S = 1.0  # for one attempt; a call waits for it no longer than for a reply
-PAUSE_S = 0.1  # at least, from the beginning of an attempt to that of the next
-GRACE_S = 0.005  # the next reply must have come by then, when the loop was late itself
 MOST_OUTSTANDING = 10_000  # calls
 
 TakesOver = Callable[[Call, str], bool]  # whether somebody else sees to a call that was refused with that error
@@ -50,8 +48,9 @@ class Script(msgspec.Struct, frozen=True):
 
 class BatchedConnection:
     """
-    Connects when it is first called, and again whenever it must. *timeout_s* is what a reply may take, and what a call
-    waits for a connection. To be used from one event loop at a time: `close` in the one, then `open` in the next.
+    Connects when it is first called, and again whenever it must. *timeout_s* is what a reply may take, and what the
+    first calls wait for the first connection; from then on no call waits for one. To be used from one event loop at a
+    time: `close` in the one, then `open` in the next.
 
     *on_lost* hears of each connection that broke or could not be made.
     """
@@ -66,7 +65,6 @@ class BatchedConnection:
         on_refused: TakesOver = lambda call, error: False,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
-        self._address = address
         self._scripts = {script.sha: script for script in scripts}
         self._timeout_s = timeout_s
         self._most_outstanding = most_outstanding
@@ -74,10 +72,17 @@ class BatchedConnection:
         self._on_lost = on_lost
         self._loop: asyncio.AbstractEventLoop
         self._link: Link | None = None  # one that is ready
-        self._attempt: asyncio.Task[None] | None = None
-        self._attempted = float("-inf")  # when the last attempt began
+        self._search = Search(
+            address,
+            [("SCRIPT", "LOAD", script.text) for script in self._scripts.values()],
+            lambda: Link(self._answered, self._lost),
+            timeout_s=timeout_s,
+            on_found=self._found,
+            on_failed=self._not_found,
+        )
+        self._patience: asyncio.TimerHandle | None = None  # calls may wait for the first connection
         self._trouble: str = "not connected yet"
-        self._closed = False
+        self._began = self._closed = False
         self._flush_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._forget_calls()
@@ -88,16 +93,15 @@ class BatchedConnection:
 
     async def open(self) -> None:
         """
-        Connect now, within CONNECT_S.
+        Connect now, or learn that this does not work.
 
         Raises:
-            StoreUnavailable: it did not work; calls will try again.
+            StoreUnavailable: it did not; the search goes on.
         """
         self._closed = False
-        if self._link is None and self._attempt is None:
-            self._begin_attempt()
-        if self._attempt is not None:
-            await asyncio.wait({self._attempt})
+        if self._link is None:
+            self._begin()
+            await self._search.attempt()
         if self._link is None:
             raise StoreUnavailable(self._trouble)
 
@@ -106,12 +110,10 @@ class BatchedConnection:
         if self._calls:
             with suppress(StoreUnavailable):
                 await self.call("PING")  # answered after all the others
-        self._closed, self._trouble = True, "the connection is closed"
-        if self._attempt is not None:
-            self._attempt.cancel()
-            await asyncio.wait({self._attempt})
+        self._closed, self._began = True, False
+        await self._search.stop()
         link, self._link = self._link, None
-        self._fail_all(self._trouble)
+        self._give_up("the connection is closed")
         if link is not None:
             await link.close()
 
@@ -169,15 +171,10 @@ class BatchedConnection:
         """Return if a call may queue."""
         if len(self._calls) >= self._most_outstanding:
             raise StoreUnavailable("too many calls are outstanding")
-        if self._link is not None:
-            return
-        age_s = monotonic() - self._attempted
-        if self._closed or (self._attempt is None and age_s < PAUSE_S):
+        if self._link is None and not self._closed:
+            self._begin()
+        if self._link is None and self._patience is None:
             raise StoreUnavailable(self._trouble)
-        if self._attempt is None:
-            self._begin_attempt()
-        elif age_s > self._timeout_s:
-            raise StoreUnavailable("still connecting")
 
     def _send(self, call: Call) -> None:
         self._calls.append(call)
@@ -217,7 +214,7 @@ class BatchedConnection:
             return
         call.fail(WrongType(error) if "WRONGTYPE" in error else StoreUnavailable(error))
         if "READONLY" in error:  # at the start, or inside of a script's error
-            self._drop(error)
+            self._drop(error, self._search.lost)
 
     def _in_full(self, call: Call) -> Call:
         """*call* with the text of its script, if it runs one."""
@@ -243,48 +240,52 @@ class BatchedConnection:
         if now < oldest[1]:
             self._timer = self._loop.call_later(oldest[1] - now, self._look)
         elif oldest is graced and (answered == answered_before or now > until):
-            self._drop(f"no answer within {self._timeout_s * 1000:.0f} ms")
+            self._drop(f"no answer within {self._timeout_s * 1000:.0f} ms", self._search.slow)
         else:
             until = until if oldest is graced else now + self._timeout_s
             self._timer = self._loop.call_later(GRACE_S, self._look, oldest, answered, until)
 
     # connecting
 
-    def _begin_attempt(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._attempted = monotonic()
-        self._flush_due = False
-        self._attempt = self._loop.create_task(self._connect())
+    def _begin(self) -> None:
+        if not self._began:
+            self._began = True
+            self._loop = asyncio.get_running_loop()
+            self._flush_due = False
+            self._patience = self._loop.call_later(self._timeout_s, self._give_up, "still connecting")
+            self._search.begin()
 
-    async def _connect(self) -> None:
-        link = Link(self._answered, self._lost)
-        impatience = self._loop.call_later(self._timeout_s, self._fail_all, "still connecting")
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                await self._address.open(link, [("SCRIPT", "LOAD", s.text) for s in self._scripts.values()])
-        except (OSError, ValueError, StoreUnavailable) as exc:
-            self._trouble = f"cannot connect: {str(exc) or type(exc).__name__}"
-            self._fail_all(self._trouble)
-            self._on_lost()
-        else:
-            self._link, link.awaiting = link, self._calls
-            self._flush()
-        finally:
-            impatience.cancel()
-            self._attempt = None
-            if self._link is not link:
-                link.abort()
+    def _found(self, link: Link) -> None:
+        self._lose_patience()
+        self._link, link.awaiting = link, self._calls
+        self._flush()
+
+    def _not_found(self, reason: str) -> None:
+        self._give_up(reason)
+        self._on_lost()
+
+    def _give_up(self, reason: str) -> None:
+        """Nobody waits any more."""
+        self._lose_patience()
+        self._trouble = reason
+        self._fail_all(reason)
+
+    def _lose_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def _lost(self, link: Link, reason: str) -> None:
         if link is self._link:
-            self._drop(reason)
+            self._drop(reason, self._search.lost)
 
-    def _drop(self, reason: str) -> None:
+    def _drop(self, reason: str, search: Callable[[], None]) -> None:
         link, self._link = self._link, None
-        self._trouble = reason
-        self._fail_all(reason)
-        if link is not None:
-            link.abort()
+        if link is None:
+            return  # by an earlier reply
+        search()
+        self._give_up(reason)
+        link.abort()
         self._on_lost()
 
     def _fail_all(self, reason: str) -> None:

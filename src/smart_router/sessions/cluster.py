@@ -21,9 +21,10 @@ from msgspec.structs import replace
 
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions.address import Address
-from smart_router.sessions.batching import CONNECT_S, MOST_OUTSTANDING, BatchedConnection, Script
+from smart_router.sessions.batching import MOST_OUTSTANDING, BatchedConnection, Script
 from smart_router.sessions.chart import Chart
 from smart_router.sessions.link import Call, OnError, Part
+from smart_router.sessions.search import CONNECT_S
 from smart_router.sessions.slots import SLOTS, Place, Range, redirection, slot_of
 
 

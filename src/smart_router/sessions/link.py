@@ -11,6 +11,7 @@ from hiredis import ProtocolError, Reader, pack_command
 from smart_router.errors import StoreUnavailable
 
 CLOSE_S = 1.0
+LOST = "the connection was lost"
 
 Part = str | int | float | bytes
 OnError = Callable[[StoreUnavailable], None]
@@ -42,17 +43,25 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def lost(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
     async def greet(self, commands: Iterable[tuple[Part, ...]]) -> list[Any]:
         """Send *commands*; their replies. Raises StoreUnavailable if one is refused."""
+        return await asyncio.gather(*self.ask(commands))
+
+    def ask(self, commands: Iterable[tuple[Part, ...]]) -> list[asyncio.Future[Any]]:
+        """Send *commands*; what becomes of them. For as long as nobody else asks."""
         loop = asyncio.get_running_loop()
-        calls = [Call(parts, loop.create_future()) for parts in commands]
-        self.awaiting.extend(calls)
-        self.write(b"".join(pack_command(call.parts) for call in calls))  # type: ignore[arg-type]
-        return await asyncio.gather(*(call.waiter for call in calls if call.waiter))
+        asked = [(parts, loop.create_future()) for parts in commands]
+        self.awaiting.extend(Call(parts, waiter) for parts, waiter in asked)
+        self.write(b"".join(pack_command(parts) for parts, _ in asked))  # type: ignore[arg-type]
+        return [waiter for _, waiter in asked]
 
     def write(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
-            self.end("the connection was lost")
+            self.end(LOST)
         else:
             self._transport.write(data)
 
@@ -80,7 +89,7 @@ class Link(asyncio.Protocol):
             self.end("what answers is no Redis")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.end(f"the connection was lost: {exc}" if exc else "the connection was lost")
+        self.end(f"{LOST}: {exc}" if exc else LOST)
         if not self.ended.done():
             self.ended.set_result(None)
 
