@@ -19,10 +19,14 @@ MORE = (Message("user", "more"), Message("assistant", "of it"))
 
 
 class Remote(EmbeddedStore):
-    """In Redis's place: everything fails while it is `away`."""
+    """In Redis's place: everything fails while it is `away`, and what needs room while it is `full`."""
 
     kind = "redis"
     away = False
+    full = False
+
+    async def ping(self) -> None:
+        self._check()
 
     def begin(self, key: Key, *, history: bool, rate: Rate | None = None) -> Coroutine[Any, Any, Begun]:
         self._check()
@@ -34,6 +38,8 @@ class Remote(EmbeddedStore):
 
     async def commit(self, key: Key, pin: Pin) -> Session:
         self._check()
+        if self.full:
+            raise StoreUnavailable("OOM")
         return await super().commit(key, pin)
 
     def remember(self, key: Key, messages: Sequence[Message]) -> None:
@@ -230,6 +236,57 @@ async def test_a_store_that_fails_now_and_then_is_not_well(
         await store.begin(KEY, history=True)
     assert store.degraded
     assert len(heard) == 1
+
+
+async def until_well(store: FallbackStore) -> None:
+    """Nobody calls the store meanwhile."""
+    async with asyncio.timeout(10):
+        while store.degraded:  # noqa: ASYNC110  # it has no event
+            await asyncio.sleep(0.001)
+
+
+async def test_the_end_of_an_outage_needs_no_call(
+    store: FallbackStore, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fallback, "WATCH_S", 0.001)
+    for _ in range(2):
+        remote.away = True
+        await a_turn(store, a_lane("m"), HELLO)
+        await asyncio.sleep(0.02)
+        assert store.degraded
+        remote.away = False
+        await until_well(store)
+        await settled(store)
+    assert (await remote.begin(KEY, history=True)).history == HELLO + HELLO
+
+
+async def test_a_full_store_is_not_well_until_it_takes_what_changed(
+    store: FallbackStore, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fallback, "WATCH_S", 0.001)
+    heard: list[StoreUnavailable] = []
+    store.on_trouble = heard.append
+    remote.full = True
+    begun = await a_turn(store, a_lane("m"), HELLO)
+    assert begun.session is None
+    for _ in range(20):
+        begun = await store.begin(KEY, history=True)
+        assert begun.session is not None
+        assert (begun.session.lane, begun.history, store.degraded) == (a_lane("m"), HELLO, True)
+        await asyncio.sleep(0.001)
+    assert len(heard) == 1
+    remote.full = False
+    await until_well(store)
+    assert (await remote.begin(KEY, history=True)).history == HELLO
+
+
+async def test_closing_during_an_outage_leaves_nothing_behind(store: FallbackStore, remote: Remote) -> None:
+    before = asyncio.all_tasks()
+    remote.away = True
+    await a_turn(store, a_lane())
+    assert asyncio.all_tasks() != before
+    await store.close()
+    assert asyncio.all_tasks() == before
 
 
 async def test_it_goes_away_while_it_is_written_back(store: FallbackStore, remote: Remote) -> None:

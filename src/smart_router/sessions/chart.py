@@ -23,6 +23,7 @@ class Chart:
 
     def __init__(self, candidates: Callable[[], Iterable[Address]], on_read: Callable[[list[Range]], None]) -> None:
         self.trouble = "not connected yet"  # of the latest question that was not answered
+        self.asked = False  # a round has ended
         self._candidates = candidates
         self._on_read = on_read
         self._task: asyncio.Task[None] | None = None
@@ -32,7 +33,7 @@ class Chart:
 
     def start(self) -> None:
         if self._task is None:
-            self._due = asyncio.Event()
+            self._due, self.asked = asyncio.Event(), False
             self._begin_round()
             self._task = asyncio.get_running_loop().create_task(self._keep())
 
@@ -59,6 +60,7 @@ class Chart:
             if not await self._read():
                 self._due.set()
             self._round.set_result(None)
+            self.asked = True
             await asyncio.sleep(PAUSE_S)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), RENEW_S)

@@ -118,6 +118,7 @@ class ClusterConnection:
             raise StoreUnavailable("the connection is closed")
         if not self._serving:
             self._chart.start()
+        if not self._chart.asked:  # first calls wait for it, no others
             await self._chart.end_of_round(within_s=self._timeout_s)
         if not self._serving:
             raise StoreUnavailable(self._chart.trouble)

@@ -4,13 +4,15 @@ Sessions in Redis while it answers, and in this process while it does not.
     Redis answers      it is right; what it says of a session is kept here as well, without the conversation
     it does not        the session goes on from what is kept here, or begins here
     it is back         what changed here meanwhile is written back, at its next turn or by a task of its own, whichever
-                       comes first; a session that was ended here is ended there
+                       comes first; a session that was ended here is ended there. It is well once the first of it is
+                       there: a Redis that is full answers, too
 
 So an outage costs a request at most the deadline of a call, and a conversation its earlier turns, but not its model.
 """
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,6 +29,7 @@ _T = TypeVar("_T")
 
 AT_ONCE = 100  # sessions that are written back together
 WELL_AFTER_S = 1.0  # without a failed call; one node of a cluster may fail while the others answer
+WATCH_S = 0.25  # between two looks whether it is back, while nobody else may be asking
 
 
 class _Turn(NamedTuple):
@@ -38,7 +41,10 @@ class _Turn(NamedTuple):
 
 
 class FallbackStore:
-    """*remote* in front of *local*. `on_trouble` hears of the beginning of an outage, not of each call in it."""
+    """
+    *remote* in front of *local*. `on_trouble` hears of the beginning of an outage, not of each call in it. Its end needs
+    no call.
+    """
 
     kind = "redis"
 
@@ -51,6 +57,7 @@ class FallbackStore:
         self._changed: dict[Key, None] = {}  # here alone, the earliest first
         self._underway: set[Key] = set()  # on their way back
         self._writing: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         remote.on_trouble = self._failed
 
     @property
@@ -61,10 +68,9 @@ class FallbackStore:
         await self._remote.start()
 
     async def close(self) -> None:
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.wait({self._writing})
+        await _ended(self._writing)
         await self._remote.close()
+        await _ended(self._watching)  # last, as what fails now is an outage, too
         await self._local.close()
 
     async def ping(self) -> None:
@@ -183,14 +189,30 @@ class FallbackStore:
         self._failed_at = monotonic()
         if not self.degraded:
             self.degraded = True
+            if self._watching is None or self._watching.done():
+                self._watching = asyncio.get_running_loop().create_task(self._watch())
             self.on_trouble(trouble)
 
+    async def _watch(self) -> None:
+        """Until the outage is over. No answer is no news: of a cluster, all nodes would have to answer."""
+        while self.degraded:
+            await asyncio.sleep(WATCH_S)
+            with suppress(StoreUnavailable):
+                await self._remote.ping()
+                self._worked()
+
     def _worked(self) -> None:
-        if self.degraded and monotonic() - self._failed_at >= WELL_AFTER_S:
+        if not self.degraded or monotonic() - self._failed_at < WELL_AFTER_S:
+            return
+        if not self._changed and not self._underway:
+            self._is_well()
+        elif self._writing is None or self._writing.done():
+            self._writing = asyncio.get_running_loop().create_task(self._write_back())
+
+    def _is_well(self) -> None:
+        if self.degraded:
             self.degraded = False
             log.info("the session store answers again", to_write_back=len(self._changed))
-            if self._writing is None or self._writing.done():
-                self._writing = asyncio.get_running_loop().create_task(self._write_back())
 
     def _change(self, key: Key) -> None:
         """Of those that are too many, the earliest is not written back."""
@@ -199,10 +221,16 @@ class FallbackStore:
             del self._changed[next(iter(self._changed))]
 
     async def _write_back(self) -> None:
-        """All that changed here, as long as Redis answers."""
-        while self._changed and not self.degraded:
+        """All that changed here, unless a call fails meanwhile."""
+        failed_at = self._failed_at
+        while self._changed:
             keys = [key for key, _ in zip(self._changed, range(AT_ONCE), strict=False)]
             await asyncio.gather(*(self._written_back(key) for key in keys))
+            if self._failed_at != failed_at:
+                return
+            self._is_well()
+        if not self._underway:  # at its own next turn
+            self._is_well()
 
     async def _written_back(self, key: Key) -> Session | None:
         """The session afterwards: that of Redis, if it went on elsewhere meanwhile, else that which is here."""
@@ -228,3 +256,9 @@ class FallbackStore:
         self._remote.remember(key, here.history)
         self._local.forget_conversation(key)
         return session
+
+
+async def _ended(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
