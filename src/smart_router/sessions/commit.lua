@@ -15,7 +15,9 @@ if found.err and not string.find(found.err, 'WRONGTYPE') then
 end
 local turn, count = found[2], found[3]
 if found[1] ~= format or not counts(turn) or not counts(count) then
-  redis.call('DEL', session, history)
+  if redis.call('EXISTS', session, history) > 0 then  -- a full Redis refuses only the first write of a script
+    redis.call('DEL', session, history)
+  end
   redis.call('HSET', session, 'v', format, 'owner', owner, 'turn', 1, 'group', group, 'place', place,
              'lane:' .. group, lane, 'count', 1, 'created', now, 'accessed', now)
 else
