@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,7 +17,9 @@ from smart_router.decide.breaker import PAUSE_S
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions.address import Address
 from smart_router.sessions.batching import BatchedConnection, Script, WrongType
-from smart_router.sessions.link import Link
+from smart_router.sessions.link import Link, Part
+from smart_router.sessions.search import CONNECT_S
+from tests.chaos.slow_redis import slow_redis
 from tests.e2e.redis_process import RedisProcess
 
 from .peers import ScriptedPeer, answering, peer_of
@@ -301,6 +304,66 @@ async def test_calls_fail_at_once_between_attempts_to_connect(connected: Connect
     await asyncio.sleep(PAUSE_S)
     with pytest.raises(StoreUnavailable, match="cannot connect"):
         await connection.call("PING")
+
+
+async def test_after_the_first_attempt_no_call_waits_for_one(connected: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connection = connected(f"redis://127.0.0.1:{silent.getsockname()[1]}", SHORT_S)
+        with pytest.raises(StoreUnavailable, match="still connecting"):
+            await connection.call("PING")
+        started, heard = time.monotonic(), list[StoreUnavailable]()
+        while time.monotonic() - started < CONNECT_S + 2 * SHORT_S:  # into the second attempt
+            with pytest.raises(StoreUnavailable, match="connect"):
+                connection.call("PING")  # no need to await it
+            connection.post("PING", on_error=heard.append)
+            assert len(heard) == 1
+            heard.clear()
+            await asyncio.sleep(0.01)
+
+
+async def test_it_is_found_though_nobody_calls(connected: Connect, own_redis: RedisProcess) -> None:
+    connection = connected(own_redis.url)
+    await connection.open()
+    own_redis.stop()
+    await until(lambda: not connection.connected)
+    own_redis.start()
+    await until(lambda: connection.connected)
+    assert await connection.call("PING") == b"PONG"
+
+
+async def test_whatever_an_attempt_comes_to_there_is_another(redis_url: str) -> None:
+    class Odd:
+        attempts = 0
+
+        async def open(self, link: Link, commands: Sequence[tuple[Part, ...]] = ()) -> list[Any]:
+            self.attempts += 1
+            if self.attempts == 1:
+                raise TypeError("a reply of another form")
+            return await Address.of(redis_url).open(link, commands)
+
+    connection = BatchedConnection(Odd(), timeout_s=PATIENT_S)
+    with pytest.raises(StoreUnavailable, match="another form"):
+        await connection.open()
+    await until(lambda: connection.connected)
+    await connection.close()
+
+
+async def test_who_answers_too_late_is_not_connected_to(connected: Connect, own_redis: RedisProcess) -> None:
+    async with slow_redis(own_redis.port) as way:
+        connection = connected(way.url, SHORT_S)
+        way.late = lambda: 3 * SHORT_S
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="no answer to PING"):
+                await connection.open()
+        way.late = lambda: 0.0
+        await until(lambda: connection.connected)
+        await connection.close()
+
+
+async def until(happens: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not happens():  # noqa: ASYNC110  # it has no event
+            await asyncio.sleep(0.01)
 
 
 async def test_a_hundred_first_calls_make_one_connection(connected: Connect, peer: ScriptedPeer) -> None:

@@ -175,6 +175,21 @@ async def test_a_cluster_that_is_not_there_fails_calls_in_time(connected: Connec
             assert time.monotonic() - started < CONNECT_S
 
 
+async def test_after_the_first_round_no_call_waits_for_one(connected: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connection = connected(f"cluster://127.0.0.1:{silent.getsockname()[1]}", SHORT_S)
+        with pytest.raises(StoreUnavailable):
+            await connection.open()
+        started, lateness = time.monotonic(), list[float]()
+        while time.monotonic() - started < 2 * chart.PAUSE_S + SHORT_S:  # into the second round after it
+            called = time.monotonic()
+            with pytest.raises(StoreUnavailable, match="cannot learn"):
+                await connection.call("GET", "a")
+            lateness.append(time.monotonic() - called)
+            await asyncio.sleep(0.01)
+        assert max(lateness) < SHORT_S / 2
+
+
 async def test_a_closed_connection_refuses_calls_until_it_is_opened(connected: Connect, three_masters: Cluster) -> None:
     connection = connected(three_masters.url)
     await connection.open()

@@ -42,8 +42,8 @@ class _Turn(NamedTuple):
 
 class FallbackStore:
     """
-    *remote* in front of *local*. `on_trouble` hears of the beginning of an outage, not of each call in it. Its end needs
-    no call.
+    *remote* in front of *local*. `on_trouble` hears of the beginning of an outage, not of each call in it. It takes no
+    call to end one.
     """
 
     kind = "redis"
