@@ -1,8 +1,9 @@
 """A way to Redis that is as long as a test wants it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, closing, suppress
+from typing import Any
 
 
 class SlowRedis:
@@ -13,29 +14,29 @@ class SlowRedis:
         self.late: Callable[[], float] = lambda: 0.0
         self.connections = 0  # that were made so far
         self._port = port
-        self._ways: set[asyncio.Task[None]] = set()  # of connections that are open
+        self._serving: dict[asyncio.Task[Any], set[asyncio.Task[None]]] = {}  # and the two ways of each
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with closing(writer):
-            try:
-                there, back = await asyncio.open_connection("127.0.0.1", self._port)
-            except OSError:
-                return  # nobody is there
+        with closing(writer), suppress(ConnectionError):  # nobody is there
+            there, back = await asyncio.open_connection("127.0.0.1", self._port)
             with closing(back):
-                ways = {
-                    asyncio.create_task(_pass_on(reader, back)),
-                    asyncio.create_task(self._pass_back(there, writer)),
-                }
-                self._ways |= ways
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                for way in ways:
-                    way.cancel()
-                self._ways -= ways
+                await self._connect({_pass_on(reader, back), self._pass_back(there, writer)})
 
-    def end(self) -> None:
-        for way in self._ways:
+    async def end(self) -> None:
+        for serving, ways in list(self._serving.items()):
+            for way in ways:
+                way.cancel()
+            await asyncio.wait({serving})
+
+    async def _connect(self, ways: set[Coroutine[Any, Any, None]]) -> None:
+        task, passing = asyncio.current_task(), {asyncio.create_task(way) for way in ways}
+        assert task is not None
+        self._serving[task] = passing
+        await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
+        for way in passing:
             way.cancel()
+        del self._serving[task]
 
     async def _pass_back(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop, due = asyncio.get_running_loop(), 0.0
@@ -70,4 +71,4 @@ async def slow_redis(port: int) -> AsyncIterator[SlowRedis]:
     async with await asyncio.start_server(found.serve, "127.0.0.1", 0) as server:
         found.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
         yield found
-        found.end()
+        await found.end()

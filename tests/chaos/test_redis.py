@@ -172,9 +172,9 @@ def changes(turns: Sequence[Turn]) -> int:
     return sum(one.degraded != other.degraded for one, other in pairwise(turns))
 
 
-def delayed(turns: Sequence[Turn]) -> float:
-    """The share of them that was."""
-    return sum(turn.took_s > HARDLY_S for turn in turns) / len(turns)
+def delayed(turns: Sequence[Turn]) -> int:
+    """How many of them were."""
+    return sum(turn.took_s > HARDLY_S for turn in turns)
 
 
 # R3: it hangs
@@ -241,7 +241,7 @@ async def test_a_redis_that_is_too_slow_is_left_until_it_is_not(proxy: SlowRedis
         turns = await store.turns(SLOW_S)
         assert (len(store.outages), changes(turns)) == (1, 0)
         assert max(turn.took_s for turn in turns) < MOST_ADDED_S
-        assert delayed(turns) < 0.05
+        assert delayed(turns) <= 2 * CALLERS < len(turns) / 20
         proxy.late = lambda: 0.0
         await store.back()
         await store.is_in_use()
@@ -255,7 +255,7 @@ async def test_a_latency_near_the_deadline_does_not_go_to_and_fro(proxy: SlowRed
         turns = await store.turns(SLOW_S)
         assert len(store.outages) == 1
         assert max(turn.took_s for turn in turns) < 3 * DEADLINE_S  # two calls, each just in time
-        assert delayed(turns) < 0.25
+        assert delayed(turns) < len(turns) / 4
         proxy.late = lambda: 0.0
         await store.back()
 
@@ -266,7 +266,7 @@ async def test_who_starts_with_a_slow_redis_does_without_it(proxy: SlowRedis) ->
         turns = await store.turns(1.5)
         assert (len(store.outages), changes(turns)) == (1, 0)
         assert max(turn.took_s for turn in turns) < MOST_ADDED_S
-        assert delayed(turns) < 0.05
+        assert delayed(turns) <= 2 * CALLERS < len(turns) / 20
         proxy.late = lambda: 0.0
         await store.back()
 
