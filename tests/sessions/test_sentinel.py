@@ -187,8 +187,8 @@ async def test_a_wrong_password_is_said_so(
 # failover
 
 
-async def writes_resume(connection: BatchedConnection, guarded: Guarded, old: Server) -> None:
-    """Return when a write has arrived at another master than *old*, soon after a sentinel first named it."""
+async def writes_resume(connection: BatchedConnection, guarded: Guarded, old: Server, within_s: float) -> None:
+    """Return when a write has arrived at another master than *old*, that soon after a sentinel first named it."""
     named_at = float("inf")
     async with asyncio.timeout(30):
         while True:
@@ -200,7 +200,7 @@ async def writes_resume(connection: BatchedConnection, guarded: Guarded, old: Se
                     break
             await asyncio.sleep(0.02)
     print(f"writes resumed {time.monotonic() - named_at:.2f} s after a sentinel named the new master")
-    assert time.monotonic() - named_at < 3 * CONNECT_S
+    assert time.monotonic() - named_at < within_s
 
 
 async def port_of(connection: BatchedConnection) -> int:
@@ -213,14 +213,14 @@ async def test_a_master_that_is_demoted_is_left(connected: Connect, guarded: Gua
     connection, old = connected(guarded.url, SHORT_S), guarded.master()
     await answering(connection, "SET", "a", "b")
     guarded.sentinels[0].ask("SENTINEL", "FAILOVER", MASTER)
-    await writes_resume(connection, guarded, old)
+    await writes_resume(connection, guarded, old, within_s=1.0)
 
 
 async def test_a_killed_master_is_replaced(connected: Connect, guarded: Guarded) -> None:
     connection, old = connected(guarded.url, SHORT_S), guarded.master()
     await answering(connection, "SET", "a", "b")
     guarded.kill(old)
-    await writes_resume(connection, guarded, old)
+    await writes_resume(connection, guarded, old, 3 * CONNECT_S)
 
 
 async def test_a_master_that_hangs_is_replaced_and_not_believed_when_it_is_back(
@@ -230,7 +230,7 @@ async def test_a_master_that_hangs_is_replaced_and_not_believed_when_it_is_back(
     await answering(connection, "SET", "a", "b")
     old.pause()
     try:
-        await writes_resume(connection, guarded, old)
+        await writes_resume(connection, guarded, old, 3 * CONNECT_S)
     finally:
         old.go_on()
     assert await connection.call("SET", "a", "c") == b"OK"

@@ -13,14 +13,17 @@ from smart_router.sessions.sentinel import SentinelMaster
 
 
 class Connection(Protocol):
-    """Connects when it must. A call ends within some deadlines, whatever becomes of the servers."""
+    """
+    Connects when it is first called, and from then on looks for a way by itself. A call ends within some deadlines,
+    whatever becomes of the servers; between two connections it fails at once.
+    """
 
     async def open(self) -> None:
         """
         Connect now.
 
         Raises:
-            StoreUnavailable: it did not work; calls will try again.
+            StoreUnavailable: it did not work; it goes on trying.
         """
 
     async def close(self) -> None:

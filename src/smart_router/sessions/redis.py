@@ -54,7 +54,7 @@ class RedisStore:
         self.counts = counts.RedisCounts(self._redis)
 
     async def start(self) -> None:
-        """Make a first connection, if Redis is there; later ones are made when they are needed."""
+        """Make a first connection, if Redis is there; else it is looked for from now on."""
         try:
             await self._redis.open()
         except StoreUnavailable as exc:

@@ -19,7 +19,7 @@ from smart_router.sessions.link import Link, Part
 from smart_router.sessions.places import Sentinels
 
 PATIENCE_S = 0.25  # with one sentinel
-WATCH_S = 1.0  # between two questions while a connection lasts
+WATCH_S = 0.5  # between two questions while a connection lasts
 
 
 class SentinelMaster:
