@@ -9,6 +9,7 @@ import os
 import random
 import threading
 import time
+from bisect import bisect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -45,6 +46,7 @@ MOST_ADDED_S = 0.1  # to any request
 HARDLY_S = 0.02  # more than that is a delay
 PATIENT_S = 5.0
 CALLERS = 4
+STEP_S = 0.005  # between two turns of a caller
 BACK_WITHIN_S = 5.0  # a bound for slow machines, where no row sets one
 PIN = Pin("gpu0", a_lane(), 0)
 
@@ -71,24 +73,36 @@ async def proxy(server: Server) -> AsyncIterator[SlowRedis]:
 
 class Turn(NamedTuple):
     began: float
-    took_s: float  # without what the loop was late itself
+    ended: float
     degraded: bool  # the store, afterwards
+    stood_s: float = 0.0  # of that time, the whole process: the machine's doing, not the store's
+
+    @property
+    def took_s(self) -> float:
+        return self.ended - self.began - self.stood_s
 
 
-class Lateness:
-    """How late the loop itself is: what the machine is busy with is not the store's doing."""
+class Standstills:
+    """When the loop did not come round."""
 
     def __init__(self) -> None:
-        self._late: list[tuple[float, float]] = []  # when, and by how many seconds
+        self._began: list[float] = []
+        self._ended: list[float] = []
 
     async def watch(self) -> None:
         while True:
-            due = time.monotonic() + 0.002
-            await asyncio.sleep(0.002)
-            self._late.append((now := time.monotonic(), now - due))
+            due = time.monotonic() + STEP_S
+            await asyncio.sleep(STEP_S)
+            if (now := time.monotonic()) > due + STEP_S:
+                self._began.append(due)
+                self._ended.append(now)
 
-    def since(self, began: float) -> float:
-        return sum(late for when, late in reversed(self._late) if when >= began)
+    def within(self, turn: Turn) -> float:
+        """How long they were, in seconds."""
+        first = bisect(self._ended, turn.began)
+        last = bisect(self._began, turn.ended)
+        each = zip(self._began[first:last], self._ended[first:last], strict=True)
+        return sum(min(ended, turn.ended) - max(began, turn.began) for began, ended in each)
 
 
 class Watched(FallbackStore):
@@ -114,21 +128,21 @@ class Watched(FallbackStore):
 
     async def turns(self, for_s: float) -> list[Turn]:
         """What callers found who took turns all the time, in conversations of two or three."""
-        lateness, found = Lateness(), list[Turn]()
+        standstills, found = Standstills(), list[Turn]()
 
         async def call() -> None:
             until_s, owner, number = time.monotonic() + for_s, an_owner(), 0
             while (began := time.monotonic()) < until_s:
                 await self.turn(Key(owner, f"s{number // 3}"))
-                took_s = time.monotonic() - began
-                found.append(Turn(began, took_s - lateness.since(began), self.degraded))
+                found.append(Turn(began, time.monotonic(), self.degraded))
                 number += 1
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(STEP_S)
 
-        watching = asyncio.create_task(lateness.watch())
+        watching = asyncio.create_task(standstills.watch())
         await asyncio.gather(*(call() for _ in range(CALLERS)))
+        await asyncio.sleep(2 * STEP_S)
         watching.cancel()
-        return found
+        return [turn._replace(stood_s=standstills.within(turn)) for turn in found]
 
     async def is_in_use(self) -> None:
         """Return when turns are kept in Redis, and forget what trouble a busy machine made before."""
