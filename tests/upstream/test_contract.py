@@ -7,6 +7,8 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -254,6 +256,37 @@ async def test_a_busy_server_says_when_to_come_back(
     with pytest.raises(BackendBusy) as caught:
         await upstream.open(a_call(), server.url)
     assert caught.value.retry_after_s == seconds
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("in_s", "least", "most"), [(30, 25, 30), (-3600, 0, 0), (86_400, 60, 60)])
+async def test_a_busy_server_may_say_it_with_a_date(
+    upstream: Upstream, server: ScriptedServer, status: int, in_s: float, least: float, most: float
+) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=in_s), usegmt=True)
+    server.enqueue(answer(status, b"", Retry_After=date))
+    with pytest.raises(BackendBusy) as caught:
+        await upstream.open(a_call(), server.url)
+    assert caught.value.retry_after_s is not None
+    assert least <= caught.value.retry_after_s <= most
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Mon, 01 Jan 10000 00:00:00 GMT",
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2027 00:00:00 -99999999999999999999",
+        "Mon, 99 Foo 2027 00:00:00 GMT",
+    ],
+)
+async def test_a_date_that_never_comes_is_a_moment_like_no_word(
+    upstream: Upstream, server: ScriptedServer, date: str
+) -> None:
+    server.enqueue(answer(503, b"", Retry_After=date))
+    with pytest.raises(BackendBusy) as caught:
+        await upstream.open(a_call(), server.url)
+    assert caught.value.retry_after_s == 1.0
 
 
 # what cannot be read
