@@ -16,6 +16,7 @@ from tests.upstream.scripted import HANG_UP, STALL, STREAM_END, STREAM_HEAD, ans
 from .asking import CHAT, DONE, FOLLOW_UP, PYTHON, a_session, content_of, data_of, read_named, saying
 from .models import AGENT, AUDIO, MULTIMODAL, SOON_S, Models, Recorder, a_recorder
 from .routers import Router, a_registry, running_router, wait_for_idle
+from .test_leaving import FREED_WITHIN_S
 
 DEADLINE_S = 1.0
 ROLE = event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
@@ -259,9 +260,10 @@ def read_until(caller: socket.socket, sign: bytes) -> None:
         seen += more
 
 
-def freed(models: Models, left: float) -> None:
+def freed(router: Router, models: Models, left: float) -> None:
     models.agent.wait_for_running(0)
-    assert time.monotonic() - left < 1.5
+    wait_for_idle(router)
+    assert time.monotonic() - left < FREED_WITHIN_S
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
@@ -272,7 +274,7 @@ def test_a_client_that_leaves_before_the_first_word_frees_the_model(
     models.agent.fail("stall-before-headers")
     with a_caller(router, path, body, stream=stream):
         models.agent.wait_for_running(1)
-    freed(models, time.monotonic())
+    freed(router, models, time.monotonic())
 
 
 SIGNS = {"chat": b'"content"', "completions": b'"text"', "responses": b"output_text.delta", "messages": b"text_delta"}
@@ -284,14 +286,14 @@ def test_a_client_that_leaves_in_mid_stream_frees_the_model(router: Router, mode
     with a_caller(router, *ASKS[name], stream=True) as caller:
         read_until(caller, SIGNS[name])
         assert models.agent.running() == 1
-    freed(models, time.monotonic())
+    freed(router, models, time.monotonic())
 
 
 def test_a_client_that_leaves_while_the_model_is_silent_frees_it(router: Router, models: Models) -> None:
     models.agent.fail("stall-mid-stream")
     with a_caller(router, *ASKS["chat"], stream=True) as caller:
         read_until(caller, b"content")
-    freed(models, time.monotonic())
+    freed(router, models, time.monotonic())
 
 
 def test_a_client_that_sends_half_a_request_takes_no_place(router: Router) -> None:
