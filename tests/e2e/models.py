@@ -1,8 +1,11 @@
 """Three simulated model servers, as the shipped registry wants them, and what they can tell afterwards."""
 
 import json
+import os
 import re
+import socket
 import socketserver
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +17,7 @@ from typing import Any
 import httpx2
 
 from smart_router.simulate import FaultName, Kind, SimulatedModel, running
-from tests.upstream.scripted import HANG_UP, STALL, Step, answer, completion
+from tests.upstream.scripted import HANG_UP, RESET, STALL, Step, answer, completion
 
 AGENT = "Qwen/Qwen2.5-7B-Instruct"
 MULTIMODAL = "Qwen/Qwen2.5-VL-7B-Instruct"
@@ -191,13 +194,16 @@ class _Connection(socketserver.StreamRequestHandler):
         taken = _read_head(self.rfile)
         if taken is None:
             return False
-        if taken.method == "GET" and taken.path in _PROBES:
-            self.wfile.write(answer(200, _PROBES[taken.path]))
-            return True
+        if taken.method == "GET" and taken.path in _PROBES:  # on connections of their own, so that none is reused
+            self.wfile.write(answer(200, _PROBES[taken.path], Connection="close"))
+            return False
         recorder.requests.append(taken)
         _read_body(self.rfile, taken)
         for step in recorder.script(taken):
             if step is HANG_UP:
+                return False
+            if step is RESET:
+                _reset(self.connection)
                 return False
             if step is STALL:
                 self.rfile.read(1)  # until the client leaves
@@ -206,6 +212,12 @@ class _Connection(socketserver.StreamRequestHandler):
             assert isinstance(step, bytes)
             self.wfile.write(step)
         return True
+
+
+def _reset(connection: socket.socket) -> None:
+    """Close without goodbye."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(connection.detach())
 
 
 def _read_head(stream: BufferedIOBase) -> Taken | None:
