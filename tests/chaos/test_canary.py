@@ -36,6 +36,8 @@ from tests.upstream.scripted import (
     event,
 )
 
+pytestmark = pytest.mark.timeout(300)  # processes start slowly on a busy machine
+
 MARK = f"zebrafish-{uuid.uuid4().hex}"
 BOGUS_KEY = f"sr-{uuid.uuid4().hex}{uuid.uuid4().hex}"
 SAID = f"{PYTHON} and call it {MARK}"

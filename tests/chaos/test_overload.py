@@ -31,6 +31,8 @@ from tests.needs import redis_program
 from tests.redis_servers import Server as RedisServer
 from tests.redis_servers import all_started
 
+pytestmark = pytest.mark.timeout(300)  # processes start slowly on a busy machine
+
 LONG = os.environ.get("SMART_ROUTER_CHAOS") == "long"
 
 
@@ -79,7 +81,6 @@ PER_MINUTE = 60
 ROUNDS, ROUND_S = (20, 3.0) if LONG else (6, 1.5)
 
 
-@pytest.mark.timeout(300)
 def test_a_key_at_a_hundred_times_its_rate_is_hardly_felt_by_others(tmp_path: Path) -> None:
     """Rounds with and without it, in turn, so that what else happens on the machine falls on both."""
     keys = {"loud": {"requests_per_minute": PER_MINUTE, "burst": 1}, "quiet": {}}
@@ -214,7 +215,8 @@ MOST_BYTES_A_STREAM = 64 * 1024
 @pytest.mark.timeout(900)
 def test_idle_streams_cost_little_memory_and_give_it_back(tmp_path: Path) -> None:
     """A few thousand bytes each, no more while they wait, and a second time the same memory serves."""
-    patience = {"BETWEEN_CHUNKS_TIMEOUT": "3600", "OPEN_TIMEOUT": "3600", "FIRST_BYTE_TIMEOUT": "600"}
+    waits = ("BETWEEN_CHUNKS", "OPEN", "FIRST_BYTE", "HEADER", "CONNECT", "HEALTH")
+    patience = {f"{name}_TIMEOUT": "3600" for name in waits}  # a busy machine opens so many slowly
     with silent_model() as model:
         registry, port = registry_of(tmp_path, model, max_in_flight=100_000), free_port()
         told = environment(MODEL_REGISTRY=str(registry), LOG_LEVEL="error", **patience)
@@ -241,7 +243,7 @@ def silent_model() -> Iterator[str]:
 async def crowded(router: Router, process: Program) -> dict[str, int]:
     """Resident bytes of the router at each stage."""
     seen = {}
-    async with asyncio.timeout(600):
+    async with asyncio.timeout(800):
         await let_go(router, await streams(router.port, 30))
         some = await streams(router.port, STREAMS // 3)
         seen["a third"] = process.rss_bytes()
@@ -269,7 +271,11 @@ async def streams(port: int, count: int) -> list[asyncio.StreamWriter]:
                 f"POST {CHAT} HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\nX-Session-ID: {a_session()}\r\n"
             )
             writer.write(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-            await reader.readuntil(b'"content"')
+            seen = b""
+            while b'"content"' not in seen:
+                more = await reader.read(65_536)
+                assert more, f"the answer ended: {seen!r}"
+                seen += more
             return writer
 
     return await asyncio.gather(*(one() for _ in range(count)))
