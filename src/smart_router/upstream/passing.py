@@ -14,6 +14,7 @@ from smart_router.upstream.response import Header, Response
 
 MOST_HELD_BYTES = 1024 * 1024  # of an answer, while it is not known to be one
 TAIL_BYTES = 4096  # of a stream, where its token counts stand
+MOST_TOKENS = 10**12 - 1  # of one answer; more is garbage, which would spoil every sum that it is added to
 
 # Between us and the server alone (RFC 9110, section 7.6.1), or said by us.
 _NOT_PASSED = frozenset({
@@ -138,7 +139,11 @@ class _Usage(Struct):
 
     def counted(self) -> Usage:
         sent, said = self.prompt_tokens or self.input_tokens, self.completion_tokens or self.output_tokens
-        return Usage(max(0, sent or 0), max(0, said or 0))
+        return Usage(bounded(sent or 0), bounded(said or 0))
+
+
+def bounded(tokens: int) -> int:
+    return min(MOST_TOKENS, max(0, tokens))
 
 
 class _Whole(Struct):

@@ -13,6 +13,7 @@ from msgspec import Struct
 from smart_router.errors import BackendBroke, BackendRejected, BadRequest, ContextOverflow
 from smart_router.types import Attachment, Message, Usage
 from smart_router.upstream.base import Call, Piece
+from smart_router.upstream.passing import bounded
 
 DEFAULT_VOICE = "default"
 MOST_OF_A_MESSAGE = 500
@@ -180,7 +181,7 @@ def _decoded(body: bytes, kind: type[_T]) -> _T:
 def _usage(usage: "_Usage | None") -> Usage:
     if usage is None:
         return Usage()
-    return Usage(max(0, usage.prompt_tokens or 0), max(0, usage.completion_tokens or 0))
+    return Usage(bounded(usage.prompt_tokens or 0), bounded(usage.completion_tokens or 0))
 
 
 class _Usage(Struct):
