@@ -22,6 +22,7 @@ _ERRORS = {
     "404": "No such use case.",
     "413": "The body is too large.",
     "415": "Not JSON.",
+    "429": "A limit of the caller is reached; see Retry-After.",
     "502": "The model server broke.",
     "503": "No model is available, or all are busy; see Retry-After.",
     "504": "The model server was too slow.",
