@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
 REAL := $(BIN)/python scripts/real_vllm/run.py --env .venv-vllm --models .demo/models --
 
-.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out k8s dashboards bench bench-deciding quality test-build profile check fix classifier lock clean
+.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out k8s dashboards bench bench-deciding quality test-build profile check fix fuzz audit classifier lock clean
 
 setup: $(VENV)/.dev                ## everything for developing
 
@@ -77,6 +77,12 @@ check: $(VENV)/.dev                ## formatting, lint, types
 
 fix: $(VENV)/.dev                  ## mend what can be mended
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+fuzz: $(VENV)/.dev                 ## hostile bytes, guided by coverage (Linux on x86-64; a minute a target); FUZZ='upload --seconds 600'
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
+
+audit: $(VENV)/.dev                ## known vulnerabilities of what is locked; needs the advisories of pypi.org
+	@$(BIN)/python scripts/audit.py
 
 quality:                           ## docs/routing-quality-tables.md, beside semantic-router (3 min, 600 MB the first time); FILES='more.jsonl'
 	@test -x .bench/quality/bin/smart-router || { $(PYTHON) -m venv .bench/quality && .bench/quality/bin/pip install -q -e '.[eval]' semantic-router==1.1.1; }
