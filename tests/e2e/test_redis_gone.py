@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from redis import Redis
+
+from smart_router.cli.processes import free_port
 
 from .asking import FOLLOW_UP, PYTHON, a_session
 from .models import Models
@@ -126,3 +129,9 @@ def test_a_record_that_cannot_be_read_counts_as_absent(router: Router, up: Redis
     answer = router.answer(PYTHON, session_id=id)
     assert (answer["use_case"], answer["new_session"]) == ("agent", True)
     assert router.answer(FOLLOW_UP, session_id=id)["bypass_used"] is True
+
+
+def test_a_router_that_starts_without_redis_says_so_before_anybody_asks(servers: Models, tmp_path: Path) -> None:
+    registry = a_registry(tmp_path, servers.endpoints)
+    with running_router(registry, redis_url=f"redis://127.0.0.1:{free_port()}") as router:
+        assert "smart_router_redis_degraded 1.0" in router.http.get("/metrics").text

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
 from smart_router.decide.admission import admission, interval_us
 from smart_router.decide.memory import OVERHEAD
@@ -28,7 +27,6 @@ from smart_router.types import Admission, Lane, Message, Rate, Session
 
 FORMAT = b"1"  # of the records; another one counts as absent
 
-log = structlog.get_logger("sessions")
 
 _HERE = Path(__file__).parent
 _RATE = (_HERE / "rate.lua").read_text()
@@ -58,7 +56,7 @@ class RedisStore:
         try:
             await self._redis.open()
         except StoreUnavailable as exc:
-            log.warning("Redis does not answer: routing goes on, but follow-ups are not recognised", error=str(exc))
+            self.on_trouble(exc)
 
     async def close(self) -> None:
         await self._redis.close()
