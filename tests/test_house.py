@@ -18,6 +18,7 @@ PURE = {
     "enum",
     "functools",
     "hashlib",
+    "ipaddress",
     "itertools",
     "json",
     "math",
