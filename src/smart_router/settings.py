@@ -14,6 +14,8 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from smart_router.decide.links import media_hosts
+from smart_router.decide.parameters import allowed_parameters
 from smart_router.errors import ConfigurationError
 from smart_router.types import LogFormat, RoutingMode
 
@@ -45,6 +47,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
     max_query_chars: int = Field(32_768, ge=1, le=10_000_000)
     max_attachments: int = Field(8, ge=0, le=64)
+    media_hosts: Annotated[tuple[str, ...], NoDecode] = ("*",)  # that links may lead to; *: public ones; none: none
+    max_choices: int = Field(8, ge=1, le=1024)  # answers to one request: `n`, `best_of`
+    allow_parameters: Annotated[tuple[str, ...], NoDecode] = ()  # that are not looked at, though known to be dangerous
     header_timeout: Seconds = 10.0  # for the head of a request, from the connection's first moment on
     body_timeout: Seconds = 30.0
     send_timeout: Seconds = 60.0  # for a part of a stream, until the client has taken it
@@ -102,12 +107,22 @@ class Settings(BaseSettings):
             raise ValueError("is blank; give a key, or unset it to let everybody in")
         return value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "media_hosts", "allow_parameters", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("media_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return media_hosts(value)
+
+    @field_validator("allow_parameters")
+    @classmethod
+    def _known_parameters(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return allowed_parameters(value)
 
     @field_validator("redis_url")
     @classmethod

@@ -6,6 +6,7 @@ from functools import cache
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
+from smart_router.api.parameters import Parameters
 from smart_router.api.wire import located
 from smart_router.errors import BadRequest
 
@@ -18,8 +19,8 @@ class Conversation(Struct):
     id: str
 
 
-class Head(Struct):
-    """What routing reads; all else is the model server's business."""
+class Head(Parameters):
+    """What routing reads, and what may be refused; all else is the model server's business."""
 
     model: str | UnsetType | None = UNSET
     stream: bool | UnsetType | None = UNSET

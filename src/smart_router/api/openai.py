@@ -116,6 +116,7 @@ class OpenAIApi:
         if visit.path == CHAT_PATH and (lacking := _lacking(head)):
             body = with_fields(body, lacking)
             head = read_head(body)
+        await self._desk.armour.inspect(body, head)
         return await self._read(visit, api, grant, body, head)
 
     async def _read(self, visit: Visit, api: Api, grant: Grant, body: bytes, head: Head) -> tuple[Ask, Onwards]:

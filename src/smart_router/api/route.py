@@ -28,6 +28,7 @@ class RouteApi:
         visit, relay = Visit(scope, receive, self._desk.presence, tracing=self._desk.tracing), None
         try:
             visit.ask = await self._ask(visit, scope, receive)
+            await self._desk.armour.admit(visit.ask.attachments)
             relay = Relay(await self._pipeline.answer(visit.ask), self._pipeline, visit, self._desk.settings)
             await relay(send)
         except BaseException as exc:

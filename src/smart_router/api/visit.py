@@ -9,6 +9,7 @@ import structlog
 
 from smart_router.access.places import Place, Places
 from smart_router.api import wire
+from smart_router.api.armour import Armour
 from smart_router.api.asgi import ClientGone, Receive, Scope, Send, read_body, send_json
 from smart_router.api.auth import Door
 from smart_router.api.envelopes import Dialect, advice, envelope
@@ -174,6 +175,7 @@ class Desk:
     ) -> None:
         self.presence = Presence()
         self.places = Places()
+        self.armour = Armour(settings)
         self.tracing = tracing
         self.door = door
         self.settings = settings

@@ -1,0 +1,50 @@
+"""What stands between a client and the model servers' known weaknesses: links to media, and dangerous parameters."""
+
+from collections.abc import Iterable
+
+from smart_router.access.links import Link, Links
+from smart_router.api.body import Head
+from smart_router.api.media import may_hold_media, media_of
+from smart_router.api.parameters import check_parameters, check_prompts, decoded, refuse_unless_allowed
+from smart_router.api.structures import Structures
+from smart_router.settings import Settings
+from smart_router.types import Attachment
+
+
+class Armour:
+    """Refuses before anything is forwarded. What it lets through it does not change."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._links = Links(settings.media_hosts)
+        self._most_choices = settings.max_choices
+        self._allowed = frozenset(settings.allow_parameters)
+        self._structures = Structures(self._allowed)
+
+    async def inspect(self, body: bytes, head: Head) -> None:
+        """
+        An OpenAI-style body, and what was read of it.
+
+        Raises:
+            BadRequest: something in it is not let through; names the place.
+        """
+        check_parameters(head, self._most_choices, self._allowed)
+        check_prompts(head.prompt)
+        self._structures.check(head)
+        links: list[Link] = []
+        if may_hold_media(body):
+            links, encoded = media_of(body)
+            for place, name in encoded:
+                refuse_unless_allowed(name, place, self._allowed)
+        if head.ref_audio and isinstance(voice := decoded("ref_audio", head.ref_audio), str):
+            links.append(("ref_audio", voice))
+        if links:
+            await self._links.admit(links)
+
+    async def admit(self, attachments: Iterable[Attachment]) -> None:
+        """
+        Raises:
+            BadRequest: one is a link that is not let through.
+        """
+        links = [(f"attachments[{i}].url", one.url) for i, one in enumerate(attachments) if one.url is not None]
+        if links:
+            await self._links.admit(links)
