@@ -89,6 +89,33 @@ def test_origins_are_a_list_with_commas(monkeypatch: Set) -> None:
     assert load_settings().cors_origins == ("https://a.example", "https://b.example")
 
 
+@pytest.mark.parametrize(
+    ("given", "hosts"),
+    [
+        ("*", ("*",)),
+        ("none", ()),
+        ("CDN.example.org, *.example.com", ("cdn.example.org", "*.example.com")),
+        ("", ("*",)),
+    ],
+)
+def test_hosts_of_media_are_any_none_or_listed(monkeypatch: Set, given: str, hosts: tuple[str, ...]) -> None:
+    monkeypatch.setenv("MEDIA_HOSTS", given)
+    assert load_settings().media_hosts == hosts
+
+
+def test_a_host_or_a_parameter_that_is_none_is_named(monkeypatch: Set) -> None:
+    said = refusal(monkeypatch, MEDIA_HOSTS="https://a.org/x", ALLOW_PARAMETERS="chat_templates", MAX_CHOICES="0")
+    assert "MEDIA_HOSTS: must be *, none, or hosts" in said
+    assert "ALLOW_PARAMETERS: 'chat_templates' is none of" in said
+    assert "MAX_CHOICES" in said
+    assert "1 to 1024" in said
+
+
+def test_parameters_to_allow_are_names_with_commas(monkeypatch: Set) -> None:
+    monkeypatch.setenv("ALLOW_PARAMETERS", "chat_template, grammar")
+    assert load_settings().allow_parameters == ("chat_template", "grammar")
+
+
 @pytest.mark.parametrize("url", ["redis://h:6379/0", "rediss://u:p@h/1", "unix:///run/redis.sock"])
 def test_redis_may_be_reached_in_several_ways(monkeypatch: Set, url: str) -> None:
     monkeypatch.setenv("REDIS_URL", url)

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from smart_router.api import structures
 from smart_router.api.armour import Armour
 from smart_router.api.body import read_head
 from smart_router.api.media import may_hold_media, media_of
 from smart_router.api.parameters import MACHINERY, MOST_PROMPTS, Parameters
 from smart_router.api.structures import MOST_BYTES, MOST_TOOLS
 from smart_router.decide.parameters import MAY_BE_ALLOWED, REFUSED, REFUSED_WITHIN
+from smart_router.decide.schema import fault_of_schema
 from smart_router.errors import BadRequest
 from smart_router.types import Attachment
 from tests.fakes import settings
@@ -262,14 +264,21 @@ async def test_an_allowed_grammar_is_still_bounded() -> None:
     assert "deep" in await refusal(deep, allow_parameters=("grammar",))
 
 
-async def test_what_was_found_right_is_not_read_again_and_what_was_wrong_is_wrong_again() -> None:
-    armour, tools = Armour(settings()), [{"name": "f", "input_schema": HOSTILE}]
-    for body in (a_body(tools=tools), a_body(tools=tools)):
-        with pytest.raises(BadRequest):
-            await armour.inspect(body, read_head(body))
-    good = a_body(text={"format": {"schema": SCHEMA}})
-    for _ in range(2):
+async def test_what_was_found_right_is_not_read_again_and_what_was_wrong_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[object] = []
+
+    def reading(schema: object) -> str | None:
+        read.append(schema)
+        return fault_of_schema(schema)
+
+    monkeypatch.setattr(structures, "fault_of_schema", reading)
+    armour = Armour(settings())
+    good, bad = (a_body(tools=[{"name": "f", "input_schema": schema}]) for schema in (SCHEMA, HOSTILE))
+    for _ in range(3):
         await armour.inspect(good, read_head(good))
+        with pytest.raises(BadRequest):
+            await armour.inspect(bad, read_head(bad))
+    assert read == [SCHEMA, HOSTILE, HOSTILE, HOSTILE]
 
 
 def part(**fields: Any) -> dict[str, Any]:

@@ -133,6 +133,13 @@ def test_what_readers_may_read_differently_is_refused(url: str) -> None:
     assert isinstance(judged(url, ANY), Refused)
 
 
+@pytest.mark.parametrize("url", ["http://user@example.org/", "https://user:pass@8.8.8.8/", "http://a@b@example.org"])
+def test_a_password_in_a_link_is_named_as_what_is_wrong(url: str) -> None:
+    found = judged(url, ANY)
+    assert isinstance(found, Refused)
+    assert "password" in found.why
+
+
 @pytest.mark.parametrize(
     "host", ["168.63.129.16", "192.0.0.192", "[fd00:ec2::254]", "100.100.100.200", "169.254.169.254"]
 )

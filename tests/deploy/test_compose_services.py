@@ -126,6 +126,12 @@ def test_a_server_can_be_put_to_sleep_where_models_are_swapped_only(mode: str) -
         assert ("VLLM_SERVER_DEV_MODE" in service["environment"]) == (mode == "standard")
 
 
+@by_mode
+def test_a_server_follows_no_redirect_of_a_link(mode: str) -> None:
+    found = services(mode)
+    assert {found[name]["environment"]["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] for name in VLLM} == {"0"}
+
+
 # limits
 
 

@@ -125,3 +125,10 @@ def test_an_engine_fetches_from_the_internet_and_not_from_the_cluster() -> None:
     (rule,) = engine["egress"]
     excepted = {network for peer in rule["to"] for network in peer["ipBlock"]["except"]}
     assert excepted >= {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7"}
+
+
+def test_an_engine_follows_no_redirect_of_a_link() -> None:
+    for engine in ("vllm-agent", "vllm-multimodal", "vllm-audio"):
+        (found,) = [w for w in of_kind("production", *WORKLOADS) if w["metadata"]["name"] == engine]
+        variables = {one["name"]: one.get("value") for one in containers(found)[0]["env"]}
+        assert variables["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] == "0"

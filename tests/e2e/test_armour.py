@@ -91,7 +91,8 @@ def with_link(path: str, url: str) -> dict[str, Any]:
             "max_tokens": 5,
             "messages": [user({"type": "image", "source": {"type": "url", "url": url}})],
         }
-    return saying([user(a_text("What is this?"), a_picture(url)), user("And now?")], model=MULTIMODAL)
+    found: dict[str, Any] = saying([user(a_text("What is this?"), a_picture(url)), user("And now?")], model=MULTIMODAL)
+    return found
 
 
 PATHS = (CHAT, "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/tokenize", "/v1/embeddings", "/api/chat")

@@ -82,7 +82,7 @@ class Links:
                 looking = asyncio.ensure_future(self._resolve(name))
                 looking.add_done_callback(self._looked)
                 return leads_inside(await asyncio.shield(looking))
-        except (OSError, UnicodeError, TimeoutError):
+        except (OSError, UnicodeError):  # a timeout is an OSError
             return False
 
     def _looked(self, looking: "asyncio.Future[Sequence[str]]") -> None:
