@@ -193,7 +193,7 @@ class Overloaded(NoModelAvailable):
     code = "overloaded"
     retry_after_s = 1.0
 
-    def __init__(self, message: str, limit: str) -> None:
+    def __init__(self, message: str, limit: str = "queue_full") -> None:
         super().__init__(message)
         self.limit = limit
 
