@@ -1,7 +1,7 @@
 """Forms with boundaries in odd places: vLLM's framework must not find a model in them that the router did not find."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.api.test_upload import END, HEAD, LANGUAGE, MODEL, SMALL, B
@@ -15,6 +15,8 @@ PIECES = st.sampled_from([
 HEAD_ALONE = f'--{B}\r\nContent-Disposition: form-data; name="file"\r\n\r\n'.encode()
 
 
+@example([MODEL], True)
+@example([SMALL, MODEL], True)
 @given(st.lists(PIECES, max_size=12), st.booleans())
 def test_a_form_in_disorder_is_refused_or_others_find_the_same_model_in_it(pieces: list[bytes], begins: bool) -> None:
     check((MODEL if begins else b"") + b"".join(pieces) + END)

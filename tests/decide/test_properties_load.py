@@ -11,7 +11,14 @@ LABELS = st.sampled_from(
 )
 SERIES = st.lists(st.tuples(st.sampled_from(NAMES), LABELS, st.integers(0, 5000)), max_size=8)
 OTHER = st.sampled_from(
-    ["# HELP vllm:num_requests_running 7", "vllm:num_requests_running_total 7", "xvllm:num_requests_waiting 7", "", "}"]
+    [
+        "# HELP vllm:num_requests_running 7",
+        "vllm:num_requests_running_total 7",
+        "vllm:num_requests_running7",
+        "xvllm:num_requests_waiting 7",
+        "",
+        "}",
+    ]
 )
 
 
