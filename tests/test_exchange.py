@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from smart_router.errors import BackendBroke, BackendLost, BackendTimeout, UpstreamError
+from smart_router.errors import BackendAway, BackendBroke, BackendTimeout, UpstreamError
 from smart_router.exchange import Reply, Timing
 from smart_router.observe.finished import Finished, Observer
 from smart_router.types import Session, Usage
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("bare_environment")
 
 @pytest.fixture
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    monkeypatch.setitem(KINDS, "vllm", lambda _: FakeUpstream())
+    monkeypatch.setitem(KINDS, "vllm", lambda *_: FakeUpstream())
     return Fleet(a_registry(a_model("m")), settings())
 
 
@@ -82,7 +82,7 @@ async def test_leaving_before_the_end_is_aborted(fleet: Fleet, finished: list[Fi
 @pytest.mark.parametrize(
     ("failure", "outcome", "blamed"),
     [
-        (BackendLost("x"), "upstream_error", True),
+        (BackendAway("x"), "upstream_error", True),
         (BackendBroke("x"), "upstream_error", False),
         (BackendTimeout("x"), "timeout", False),
     ],

@@ -142,7 +142,7 @@ class Router:
 
 @pytest.fixture
 def servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KINDS, "vllm", lambda _: Servers())
+    monkeypatch.setitem(KINDS, "vllm", lambda *_: Servers())
 
 
 @pytest_asyncio.fixture

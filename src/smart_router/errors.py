@@ -18,7 +18,8 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     ├── UpstreamError 502              one attempt at one replica failed
     │   ├── BackendUnreachable         no connection; another replica may answer
     │   ├── BackendBroke               an answer that cannot be used
-    │   │   └── BackendLost            the connection broke
+    │   │   ├── BackendLost            the connection broke
+    │   │   └── BackendAway            a proxy in front of it says that it is not there
     │   ├── BackendBusy 503            told us to come back later
     │   ├── BackendTimeout 504         too slow
     │   └── BackendRejected 4xx        the model server refuses this request: no other replica would take it
@@ -155,6 +156,10 @@ class BackendBroke(UpstreamError):
 
 
 class BackendLost(BackendBroke):
+    """One lost connection does not say that the next is; who is gone refuses it."""
+
+
+class BackendAway(BackendBroke):
     replica_at_fault = True
 
 

@@ -1,6 +1,5 @@
 """Forms with boundaries in odd places: vLLM's framework must not find a model in them that the router did not find."""
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -22,14 +21,12 @@ def test_a_form_in_disorder_is_refused_or_others_find_the_same_model_in_it(piece
     check((MODEL if begins else b"") + b"".join(pieces) + END)
 
 
-@pytest.mark.xfail(strict=True, reason="the CRLF that ends a part's head is taken for the one that begins a boundary")
 def test_a_boundary_right_after_a_head_is_content_here_as_it_is_for_others() -> None:
     form = HEAD_ALONE + MODEL + END
     found = _told([form])
     assert ([found[0]] if isinstance(found, tuple) else []) == _models_by_others(form)
 
 
-@pytest.mark.xfail(strict=True, reason="a line feed at the end of a head's line is stripped here, and kept by others")
 def test_a_name_with_a_line_feed_after_it_is_another_name_here_as_it_is_for_others() -> None:
     form = f"--{B}\r\n{HEAD}\n\r\n\r\nstt\r\n".encode() + END
     found = _told([form])

@@ -27,7 +27,8 @@ async def upstream(request: pytest.FixtureRequest, bare_environment: object) -> 
             first_byte_timeout=DEADLINE_S,
             between_chunks_timeout=DEADLINE_S,
             health_timeout=DEADLINE_S,
-        )
+        ),
+        lambda: True,
     )
     await found.start()
     yield found

@@ -71,7 +71,7 @@ class World:
         self.servers = FakeServers()
         self.clock = Clock()
         self.names = FakeNames()
-        monkeypatch.setitem(KINDS, "vllm", lambda _: self.servers)
+        monkeypatch.setitem(KINDS, "vllm", lambda *_: self.servers)
 
     def fleet(self, *models: Model, resolve: Resolve | None = None, **changed: Any) -> Fleet:
         return Fleet(a_registry(*models), settings(**changed), now=self.clock, resolve=resolve or self.names)

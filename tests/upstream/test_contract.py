@@ -15,9 +15,9 @@ import pytest
 
 from smart_router.cli.processes import free_port
 from smart_router.errors import (
+    BackendAway,
     BackendBroke,
     BackendBusy,
-    BackendLost,
     BackendRejected,
     BackendTimeout,
     BackendUnreachable,
@@ -194,7 +194,7 @@ async def test_a_stream_without_content_is_an_empty_answer(upstream: Upstream, s
         (401, BackendBroke),
         (404, BackendBroke),
         (500, BackendBroke),
-        (502, BackendLost),
+        (502, BackendAway),
         (204, BackendBroke),
         (307, BackendBroke),
     ],

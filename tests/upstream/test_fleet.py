@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from smart_router.errors import (
+    BackendAway,
     BackendBroke,
-    BackendLost,
     BackendRejected,
     BackendTimeout,
     BackendUnreachable,
@@ -34,7 +34,7 @@ def clock() -> Clock:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeUpstream:
     """Answers for the kind vllm."""
     found = FakeUpstream()
-    monkeypatch.setitem(KINDS, "vllm", lambda _: found)
+    monkeypatch.setitem(KINDS, "vllm", lambda *_: found)
     return found
 
 
@@ -107,7 +107,7 @@ def test_a_slash_at_the_end_makes_no_other_address(make: Any) -> None:
 # blame
 
 
-@pytest.mark.parametrize("error", [BackendUnreachable("x"), BackendLost("x")])
+@pytest.mark.parametrize("error", [BackendUnreachable("x"), BackendAway("x")])
 def test_two_failures_take_a_replica_out_until_its_pause_is_over(
     fleet: Fleet, clock: Clock, error: UpstreamError
 ) -> None:

@@ -9,7 +9,7 @@ import pytest_asyncio
 import structlog
 
 from smart_router.decide.load import Load
-from smart_router.errors import BackendLost, BackendUnreachable
+from smart_router.errors import BackendAway, BackendUnreachable
 from smart_router.upstream.addresses import Name, name_of, resolve
 from smart_router.upstream.fleet import Fleet, NoReplica
 from tests.fakes import a_model
@@ -111,7 +111,7 @@ async def test_who_is_gone_gets_nothing_new_while_its_requests_finish(world: Wor
     with pytest.raises(NoReplica):
         fleet.lease_at("m", TWO)
     lease.answered()
-    lease.blame(BackendLost("x"))
+    lease.blame(BackendAway("x"))
     lease.release()
     assert endpoints(fleet) == [ONE]
 
@@ -159,10 +159,10 @@ async def test_load_is_read_once_there_is_a_choice(world: World) -> None:
 async def test_who_leaves_takes_the_room_for_an_ejection_along(world: World, fleet: Fleet) -> None:
     lease = take(fleet, ONE)
     for _ in range(5):
-        lease.blame(BackendLost("x"))
+        lease.blame(BackendAway("x"))
         lease.answered()
     for _ in range(5):
-        lease.blame(BackendLost("x"))
+        lease.blame(BackendAway("x"))
         lease.answered()
     assert fleet.report()[0].ejected
     world.names.known = {"vllm": ["10.0.0.1"]}

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from smart_router.decide.outlier import BASE_S, FAILURES_IN_A_ROW
 from smart_router.errors import (
+    BackendAway,
     BackendBroke,
     BackendBusy,
-    BackendLost,
     BackendRejected,
     BackendTimeout,
     BackendUnreachable,
@@ -177,7 +177,7 @@ async def test_when_others_go_down_the_ejected_come_back(world: World) -> None:
 def test_when_a_request_finds_the_others_down_the_ejected_come_back(world: World) -> None:
     fleet = world.fleet(a_model("m", A, B))
     fail(fleet, A, BackendBroke("x"), 5)
-    fail(fleet, B, BackendLost("x"), 2)
+    fail(fleet, B, BackendAway("x"), 2)
     assert take(fleet).endpoint == A
 
 
@@ -197,7 +197,7 @@ async def test_who_was_down_has_a_fresh_start(world: World) -> None:
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from([A, B, C, D]),
-        st.sampled_from(["served", "broke", "lost", "down", "up"]),
+        st.sampled_from(["served", "broke", "away", "down", "up"]),
         st.floats(0, 4),
     ),
     max_size=60,
@@ -223,7 +223,7 @@ def test_ejection_never_empties_a_pool(
         elif event == "served":
             leases[endpoint].answered()
         else:
-            leases[endpoint].blame(BackendBroke("x") if event == "broke" else BackendLost("x"))
+            leases[endpoint].blame(BackendBroke("x") if event == "broke" else BackendAway("x"))
         sound = [replica for replica in fleet.report() if replica.status != "unhealthy"]
         out = [replica for replica in sound if replica.ejected]
         assert len(out) <= len(sound) // 2
@@ -236,7 +236,7 @@ def test_ejection_never_empties_a_pool(
 
 def test_one_request_tries_an_unhealthy_replica_while_others_leave_it_alone(world: World) -> None:
     fleet = world.fleet(a_model("m", A, B))
-    fail(fleet, A, BackendLost("x"), 2)
+    fail(fleet, A, BackendAway("x"), 2)
     world.clock.pass_(2.0)
     trial, other = take(fleet, A), take(fleet, A)
     assert (trial.endpoint, other.endpoint) == (A, B)
@@ -246,7 +246,7 @@ def test_one_request_tries_an_unhealthy_replica_while_others_leave_it_alone(worl
 
 def test_all_may_try_the_only_replica(world: World) -> None:
     fleet = world.fleet(a_model("m", A))
-    fail(fleet, A, BackendLost("x"), 2)
+    fail(fleet, A, BackendAway("x"), 2)
     with pytest.raises(NoReplica):
         take(fleet)
     world.clock.pass_(2.0)
@@ -266,7 +266,7 @@ def test_one_that_is_unknown_or_unhealthy_cannot_be_had(world: World) -> None:
     fleet = world.fleet(a_model("m", A))
     with pytest.raises(NoReplica):
         fleet.lease_at("m", B)
-    fail(fleet, A, BackendLost("x"), 2)
+    fail(fleet, A, BackendAway("x"), 2)
     with pytest.raises(NoReplica) as caught:
         fleet.lease_at("m", A)
     assert not isinstance(caught.value, AllBusy)

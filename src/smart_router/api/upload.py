@@ -134,9 +134,9 @@ class Upload:
     def _look_at(self, begin: int, end: int) -> None:
         head_end = self._held.find(b"\r\n\r\n", begin, min(end, begin + MOST_PART_HEAD))
         if head_end < 0:
-            if end - begin > MOST_PART_HEAD:
-                raise BadRequest("a part of the form has too long a head")
-            return
+            raise BadRequest("a part of the form has no head, or too long a one")
+        if b"\n" in self._held[begin:head_end].replace(b"\r\n", b""):
+            raise BadRequest("a part of the form has a line feed without a carriage return in its head")
         for line in bytes(self._held[begin:head_end]).split(b"\r\n"):
             name, _, value = line.partition(b":")
             if name.strip().lower() == b"content-disposition":

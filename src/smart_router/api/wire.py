@@ -270,6 +270,6 @@ def located(message: str) -> tuple[str, str]:
 def _unknown(body: bytes) -> Iterator[str]:
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     yield from (f"`{name[:40]}`" for name in fields if name not in _FIELDS)

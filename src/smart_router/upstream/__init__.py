@@ -6,6 +6,8 @@ from smart_router.settings import Settings
 from smart_router.upstream.base import Upstream
 from smart_router.upstream.vllm import VllmUpstream
 
-KINDS: dict[str, Callable[[Settings], Upstream]] = {
+MayRetry = Callable[[], bool]  # asked before a request is sent again
+
+KINDS: dict[str, Callable[[Settings, MayRetry], Upstream]] = {
     "vllm": VllmUpstream,
 }

@@ -106,7 +106,7 @@ class Fleet:
         self._settings = settings
         self._slack = settings.replica_slack
         self._budget = RetryBudget(settings.retry_budget)
-        self._upstreams = {kind: KINDS[kind](settings) for kind in _kinds(registry)}
+        self._upstreams = {kind: KINDS[kind](settings, self.may_retry) for kind in _kinds(registry)}
         self._models: Mapping[str, Replicas] = {
             model.id: Replicas(model, self._upstreams[model.backend]) for model in registry.models.values()
         }
@@ -134,7 +134,7 @@ class Fleet:
         replicas that are gone finish there. Returns when it is known whether new ones answer.
         """
         for kind in _kinds(registry) - self._upstreams.keys():
-            self._upstreams[kind] = KINDS[kind](self._settings)
+            self._upstreams[kind] = KINDS[kind](self._settings, self.may_retry)
             await self._upstreams[kind].start()
         before, now = self._models, self.now()
         models: dict[str, Replicas] = {}

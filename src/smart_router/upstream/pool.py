@@ -23,7 +23,16 @@ Body = bytes | AsyncIterator[bytes]
 class Pools:
     """All connections of a process. Use `start()` in the loop that will use them, and `close()`."""
 
-    def __init__(self, *, connect_s: float, idle_s: float = IDLE_S, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        connect_s: float,
+        idle_s: float = IDLE_S,
+        tls: ssl.SSLContext | None = None,
+        may_retry: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """*may_retry* is asked before a request is sent again, as the connection that it was sent on had gone stale."""
+        self._may_retry = may_retry
         self._connect_s = connect_s
         self._idle_s = idle_s
         self._tls = tls
@@ -55,7 +64,7 @@ class Pools:
         if pool is None:
             assert self._loop is not None, "start() comes first"
             try:
-                pool = Pool(endpoint, self._loop, self._connect_s, self._idle_s, self._tls)
+                pool = Pool(endpoint, self._loop, self._connect_s, self._idle_s, self._tls, self._may_retry)
             except ValueError as exc:
                 raise BackendUnreachable("the model server's address cannot be one") from exc
             self._pools[endpoint] = pool
@@ -81,7 +90,9 @@ class Pool:
         connect_s: float,
         idle_s: float,
         tls: ssl.SSLContext | None,
+        may_retry: Callable[[], bool],
     ) -> None:
+        self._may_retry = may_retry
         parts = urlsplit(endpoint)
         secure = parts.scheme == "https"
         self._loop = loop
@@ -126,8 +137,10 @@ class Pool:
         if reused is not None:
             try:
                 return await self._exchange(reused, head, body, length, until)
-            except _WentStale:
-                pass  # the others may be as old: take a fresh one
+            except _WentStale as stale:
+                if not self._may_retry():
+                    raise stale.lost from stale.lost.__cause__
+        # The other idle ones may be as old as one that went stale: take a fresh one.
         connection = await self._connect(until)
         try:
             return await self._exchange(connection, head, body, length, until)

@@ -1,5 +1,6 @@
 """The vLLM kind: its OpenAI-style API, over our own HTTP client, with a deadline for every wait."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import inf, isnan
@@ -7,9 +8,9 @@ from time import monotonic
 
 from smart_router.decide.load import Load, read_load
 from smart_router.errors import (
+    BackendAway,
     BackendBroke,
     BackendBusy,
-    BackendLost,
     BackendTimeout,
     UpstreamError,
 )
@@ -34,9 +35,10 @@ class VllmUpstream:
 
     kind = "vllm"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, may_retry: Callable[[], bool] = lambda: True) -> None:
+        """*may_retry*: whether the traffic bears a request that is sent again, as its connection had gone stale."""
         self._settings = settings
-        self._pools = Pools(connect_s=settings.connect_timeout)
+        self._pools = Pools(connect_s=settings.connect_timeout, may_retry=may_retry)
 
     async def start(self) -> None:
         self._pools.start()
@@ -127,7 +129,7 @@ async def _error(response: Response) -> UpstreamError:
     if status in (429, 503):
         return BackendBusy("the model server is busy", retry_after_s=_retry_after(response))
     if status in (502, 504):  # a proxy in front of it has lost it
-        return BackendLost(f"the model server answered {status}")
+        return BackendAway(f"the model server answered {status}")
     return BackendBroke(f"the model server answered {status}")
 
 
