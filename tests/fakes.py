@@ -1,7 +1,8 @@
 """Makers that state only what matters, and fakes that record and can be scripted."""
 
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,36 @@ class FakeUpstream:
 
     async def load(self, endpoint: str) -> Load:
         return self.loads.get(endpoint, Load())
+
+
+@dataclass
+class FakeTransport:
+    """Strict: what a closed transport cannot do is an error. `lose` is what the loop does after an abort."""
+
+    written: bytes = b""
+    paused: bool = False
+    aborted: bool = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.aborted
+        self.written += data
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        self.write(b"".join(parts))
+
+    def abort(self) -> None:
+        assert not self.aborted
+        self.aborted = True
+
+    def pause_reading(self) -> None:
+        assert not self.aborted
+        assert not self.paused
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        assert not self.aborted
+        assert self.paused
+        self.paused = False
+
+    def get_write_buffer_size(self) -> int:
+        return 0

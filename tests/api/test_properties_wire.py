@@ -22,6 +22,7 @@ from smart_router.errors import BadRequest
 from smart_router.types import Because, Decision
 from tests.fakes import a_decision
 from tests.fuzz.request_body import check
+from tests.fuzz.wire import is_text
 
 FIELDS = st.sampled_from([*RouteRequest.__struct_fields__, "type", "url", "data", "media_type", "prompt", "", "\0"])
 TEXTS = st.text(max_size=20) | st.sampled_from(
@@ -50,20 +51,12 @@ def test_a_refusal_is_short_and_speaks_of_a_field_that_was_sent_or_of_the_whole(
         assert place in body or refused.message.startswith(("unknown fields", "the body"))
 
 
-@given(st.binary(max_size=200).filter(lambda body: _is_text(body)))
+@given(st.binary(max_size=200).filter(lambda body: is_text(body)))
 @example(b"\xef\xbb\xbf{}")
 @example(b'{"query":"\\ud83d"}')
 def test_garbage_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         decode_request(body)
-
-
-def _is_text(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("body", [b'{"a":1,"\xff":1}', b'{"query":"Hi","model":"a","a\xc7b":1}'])

@@ -19,7 +19,7 @@ from smart_router.upstream.passing import MOST_TOKENS
 from smart_router.upstream.payload import MOST_OF_A_MESSAGE
 from smart_router.upstream.response import Header
 from smart_router.upstream.vllm import LONGEST_RETRY_AFTER_S, VllmUpstream
-from tests.fuzz.wire import Server, cut, every, run
+from tests.fuzz.wire import Server, cut, every, is_text, run
 
 WORDS = (
     b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 ", b" 100 ", b" 103 ", b" 204 ", b" 304 ", b" 307 ", b" 400 ", b" 422 ",
@@ -74,7 +74,7 @@ def _same_however_cut(way: Way, data: bytes) -> Told:
 def _is_passed_back(data: bytes, body: bytes) -> None:
     """Events that come together with a line which is not UTF-8 are not looked at: then it may be the same or not."""
     both = _told_twice(_passed, data)
-    assert both[0] == both[1] or not _is_text(body), f"{both} of {cut(data)}"
+    assert both[0] == both[1] or not is_text(body), f"{both} of {cut(data)}"
     for passed in both:
         assert passed.body == body or (passed.error and body.startswith(passed.body))
 
@@ -82,18 +82,10 @@ def _is_passed_back(data: bytes, body: bytes) -> None:
 def _is_streamed(data: bytes, body: bytes) -> None:
     """Deltas that come together with what cannot be read are not handed out."""
     whole, found = _told_twice(_streamed, data)
-    if _is_text(body):
+    if is_text(body):
         assert found.ended == whole.ended, f"{whole} and {found} of {cut(data)}"
         shorter = None if whole.ended else min(len(whole.said), len(found.said))
         assert found.said[:shorter] == whole.said[:shorter]
-
-
-def _is_text(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _told_twice(way: Way, data: bytes) -> tuple[Told, Told]:

@@ -1,7 +1,7 @@
 """A connection whose server says given pieces, one whenever somebody waits, and no event loop: nothing takes time."""
 
 import asyncio
-from collections.abc import Coroutine, Generator, Iterable, Sequence
+from collections.abc import Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
@@ -10,6 +10,7 @@ from zlib import crc32
 
 from smart_router.upstream.http1 import Connection
 from smart_router.upstream.response import Header, Response
+from tests.fakes import FakeTransport
 
 T = TypeVar("T")
 
@@ -42,36 +43,6 @@ class Loop:
         return Waiting()
 
 
-class Transport:
-    """Strict: what a closed transport cannot do is an error."""
-
-    def __init__(self) -> None:
-        self.paused = self.aborted = False
-
-    def write(self, data: bytes) -> None:
-        assert not self.aborted
-
-    def writelines(self, parts: Iterable[bytes]) -> None:
-        assert not self.aborted
-
-    def abort(self) -> None:
-        assert not self.aborted
-        self.aborted = True
-
-    def pause_reading(self) -> None:
-        assert not self.aborted
-        assert not self.paused
-        self.paused = True
-
-    def resume_reading(self) -> None:
-        assert not self.aborted
-        assert self.paused
-        self.paused = False
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-
 @dataclass
 class Server:
     """
@@ -85,7 +56,7 @@ class Server:
     lost: int = 0
     most_waiting: int = 0  # bytes that had arrived and nobody had asked for
     ended: bool = False
-    transport: Transport = field(default_factory=Transport)
+    transport: FakeTransport = field(default_factory=FakeTransport)
 
     def __post_init__(self) -> None:
         self.pieces.reverse()
@@ -168,3 +139,11 @@ def cut(data: bytes) -> list[bytes]:
 
 def every(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -16,44 +16,12 @@ from hypothesis import strategies as st
 from smart_router.errors import BackendBroke, BackendLost, BackendTimeout, UpstreamError
 from smart_router.upstream.http1 import HIGH_WATER, MOST_HEAD_BYTES, Connection
 from smart_router.upstream.response import Header, Response
+from tests.fakes import FakeTransport
 
 T = TypeVar("T")
 OK = b"HTTP/1.1 200 OK\r\n"
 HI = OK + b"Content-Length: 2\r\n\r\nhi"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-@dataclass
-class FakeTransport:
-    """Strict: what a closed transport cannot do is an error. `lose` is what the loop does after an abort."""
-
-    written: bytes = b""
-    paused: bool = False
-    aborted: bool = False
-
-    def write(self, data: bytes) -> None:
-        assert not self.aborted
-        self.written += data
-
-    def writelines(self, parts: Iterable[bytes]) -> None:
-        self.write(b"".join(parts))
-
-    def abort(self) -> None:
-        assert not self.aborted
-        self.aborted = True
-
-    def pause_reading(self) -> None:
-        assert not self.aborted
-        assert not self.paused
-        self.paused = True
-
-    def resume_reading(self) -> None:
-        assert not self.aborted
-        assert self.paused
-        self.paused = False
-
-    def get_write_buffer_size(self) -> int:
-        return 0
 
 
 @dataclass
