@@ -124,5 +124,5 @@ def _rss(process: psutil.Process) -> int:
 
 def clean_environment(**added: str) -> dict[str, str]:
     """What a program needs of this shell's variables, so that no setting of the shell's reaches a router."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "PYTHONPATH")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"DRAIN_DELAY": "0"} | added

@@ -29,21 +29,25 @@ def model_servers(scratch: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         agents = [stack.enter_context(_simulated(AGENT, scratch)) for _ in range(AGENT_REPLICAS)]
         others = {model: stack.enter_context(_simulated(model, scratch)) for model in OTHERS.values()}
-        yield _registry(scratch, {AGENT: agents, **{model: [url] for model, url in others.items()}})
+        yield registry_naming(scratch, {AGENT: agents, **{model: [url] for model, url in others.items()}})
 
 
 @contextmanager
 def _simulated(model: str, scratch: Path) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    words = smart_router(
-        "simulate", "--model", model, "--port", str(port), "--ttft-ms", "5", "--tokens-per-second", "0"
-    )
-    with running(Command(words, url + "/health"), scratch):
+    with running(Command(simulating(model, port), url + "/health"), scratch):
         yield url
 
 
-def _registry(scratch: Path, endpoints: Mapping[str, Sequence[str]]) -> Path:
+def simulating(model: str, port: int, tokens_per_second: float = 0) -> list[str]:
+    """The command of a SIMULATED model server; by default as fast as the wire."""
+    pace = ("--ttft-ms", "5", "--tokens-per-second", str(tokens_per_second))
+    return smart_router("simulate", "--model", model, "--port", str(port), *pace)
+
+
+def registry_naming(scratch: Path, endpoints: Mapping[str, Sequence[str]]) -> Path:
+    """The shipped registry, with other *endpoints* (model id -> addresses), in a folder of *scratch*."""
     config = scratch / "config"
     shutil.copytree(ROOT / "config", config)
     path = config / "model_registry.yaml"
