@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
 REAL := $(BIN)/python scripts/real_vllm/run.py --env .venv-vllm --models .demo/models --
 
-.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out k8s dashboards bench bench-deciding quality test-build profile check fix fuzz audit classifier lock clean
+.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out chaos k8s dashboards bench bench-deciding quality test-build profile check fix fuzz audit classifier lock clean
 
 setup: $(VENV)/.dev                ## everything for developing
 
@@ -60,6 +60,9 @@ scale-out: $(VENV)/.dev            ## several routers on a Redis Cluster, some o
 	@scripts/install_servers.sh
 	@$(BIN)/python -m benchmarks.scaling.scale_out
 	@$(BIN)/python -m benchmarks.scaling.sessions
+
+chaos: $(VENV)/.dev                ## faults under load: Redis, replicas, routers (seven minutes); CHAOS='--quick', CHAOS='--soak 20'
+	@$(BIN)/python -m tests.chaos $(CHAOS)
 
 bench: $(VENV)/.dev                ## beside other routers (20 minutes, 1.1 GB the first time); BENCH='--quick' tries it
 	@PYTHON=$(PYTHON) benchmarks/install_peers.sh .bench

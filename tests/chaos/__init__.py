@@ -1,0 +1,1 @@
+"""Faults under constant load: Redis, model servers and routers are hit while conversations go on."""

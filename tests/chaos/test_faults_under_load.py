@@ -1,0 +1,49 @@
+"""Redis, model servers and routers are hit while conversations go on: `make chaos` in short."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.faults import REDIS_KILLED, REDIS_PAUSED, REPLICAS_KILLED, ROUTERS_RESTARTED, Fault
+from tests.chaos.trial import Pace, tried
+from tests.chaos.verdict import Verdict, verdict
+from tests.chaos.world import World, a_world
+from tests.needs import redis_program
+
+PEOPLE = 12
+FEWEST_REQUESTS = 60  # below that the load was none
+SEED = 7
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    redis_program()
+    with a_world(tmp_path_factory.mktemp("chaos"), drain_delay_s=1.5) as found:
+        yield found
+
+
+def endured(world: World, fault: Fault, lasts_s: float) -> Verdict:
+    """All that holds whatever happens."""
+    seen = verdict(asyncio.run(tried(world, fault, Pace(PEOPLE, 3, lasts_s, 3), SEED)))
+    assert (seen.complaints, seen.troubles) == ((), ()), seen
+    assert seen.requests >= FEWEST_REQUESTS, seen
+    return seen
+
+
+@pytest.mark.parametrize(("fault", "lasts_s"), [(REDIS_PAUSED, 3), (REDIS_KILLED, 3)], ids=["paused", "killed"])
+def test_redis_goes_and_no_request_fails(world: World, fault: Fault, lasts_s: float) -> None:
+    endured(world, fault, lasts_s)
+
+
+def test_a_replica_of_each_model_dies_and_only_streams_that_it_was_answering_are_cut(world: World) -> None:
+    seen = endured(world, REPLICAS_KILLED, 4)
+    assert seen.cut <= PEOPLE
+    assert seen.forked == 0
+
+
+def test_routers_restart_in_turn_and_nobody_notices(world: World) -> None:
+    seen = endured(world, ROUTERS_RESTARTED, 2)
+    assert (seen.failed, seen.cut, seen.changed, seen.forked) == (0, 0, 0, 0)
