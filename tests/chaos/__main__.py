@@ -74,7 +74,7 @@ def _harmed(options: argparse.Namespace, world: World) -> Iterator[tuple[str, Ve
         name = _name(fault, lasts_s)
         sys.stderr.write(f"{name} ...\n")
         pace = Pace(options.people, CALM_S, lasts_s, AFTER_S)
-        yield name, verdict(asyncio.run(tried(world, fault, pace, options.seed * 100 + number)))
+        yield name, verdict(asyncio.run(tried(world, fault, pace, f"{options.seed}-{number}")))
 
 
 def _name(fault: Fault, lasts_s: float) -> str:
@@ -84,7 +84,7 @@ def _name(fault: Fault, lasts_s: float) -> str:
 def _soaked(options: argparse.Namespace, world: World) -> Soak:
     sys.stderr.write(f"soak, {options.soak:g} minutes ...\n")
     pace = Pace(options.people, CALM_S, options.soak * 60, 0)
-    trial, samples = asyncio.run(soaked(world, pace, options.seed * 100 + 99))
+    trial, samples = asyncio.run(soaked(world, pace, f"{options.seed}-soak"))
     slopes = slopes_mib_per_hour(samples)
     return Soak(options.soak, verdict(trial), slopes, MOST_MIB_PER_HOUR, _half_and_end(samples))
 

@@ -81,7 +81,7 @@ class Turn:
 class Load:
     """*people* who begin one conversation after the other while the block runs; the same *seed*, the same words."""
 
-    def __init__(self, balancer: Balancer, people: int, seed: int) -> None:
+    def __init__(self, balancer: Balancer, people: int, seed: str) -> None:
         self.turns: list[Turn] = []
         self._balancer = balancer
         self._people = people
@@ -110,7 +110,7 @@ class Load:
             async with httpx2.AsyncClient(
                 base_url=self._balancer.url, timeout=PATIENCE_S, trust_env=False, verify=NO_TLS, limits=kept
             ) as client:
-                await self._hold(client, chance, f"chaos-{self._seed}-{person}-{number}")
+                await self._hold(client, chance, f"{self._seed}-{person}-{number}")
             number += 1
 
     async def _hold(self, client: httpx2.AsyncClient, chance: random.Random, session: str) -> None:

@@ -61,7 +61,7 @@ class Sample:
     rss_bytes: tuple[int, ...]
 
 
-async def tried(world: World, fault: Fault, pace: Pace, seed: int) -> Trial:
+async def tried(world: World, fault: Fault, pace: Pace, seed: str) -> Trial:
     async with Balancer([router.port for router in world.routers]) as balancer:
         async with Load(balancer, pace.people, seed) as load:
             began = _usage(world)
@@ -86,7 +86,7 @@ async def tried(world: World, fault: Fault, pace: Pace, seed: int) -> Trial:
     )
 
 
-async def soaked(world: World, pace: Pace, seed: int) -> tuple[Trial, list[Sample]]:
+async def soaked(world: World, pace: Pace, seed: str) -> tuple[Trial, list[Sample]]:
     """Constant load without a fault, and the routers' memory every five seconds of it."""
     samples: list[Sample] = []
     sampling = asyncio.create_task(_sample(world, samples))

@@ -32,7 +32,7 @@ class Judged:
     came to a router that could not know it, as Redis was away; what follows is not judged.
     """
 
-    changed: int
+    changed: tuple[Turn, ...]
     forked: bool
 
 
@@ -63,7 +63,7 @@ def verdict(trial: Trial) -> Verdict:
     failed = [turn for turn in trial.turns if turn.end != "answered" and turn not in cut]
     away = _away(trial)
     judged = [judge(turns, away) for turns in _by_session(trial.turns).values()]
-    changed, forked = sum(one.changed for one in judged), sum(one.forked for one in judged)
+    changed, forked = [turn for one in judged for turn in one.changed], sum(one.forked for one in judged)
     well_after_s = None if trial.well is None else trial.well - trial.over
     before = _times(turn for turn in trial.turns if turn.began < trial.struck)
     return Verdict(
@@ -71,7 +71,7 @@ def verdict(trial: Trial) -> Verdict:
         failed=len(failed),
         cut=len(cut),
         sessions=len(judged),
-        changed=changed,
+        changed=len(changed),
         forked=forked,
         before=before,
         during=_times(turn for turn in trial.turns if trial.struck <= turn.began < trial.over),
@@ -81,8 +81,8 @@ def verdict(trial: Trial) -> Verdict:
         rss_mib=(trial.fault_usage[0].rss_bytes / MIB, trial.rest.rss_bytes / MIB),
         cpu=_cpu(trial),
         log_kib=(trial.fault_usage[1].log_bytes - trial.fault_usage[0].log_bytes) / 1024,
-        troubles=tuple(f"{count} x {trouble}" for trouble, count in Counter(turn.trouble for turn in failed).items()),
-        complaints=tuple(_complaints(len(trial.turns), len(failed), changed, well_after_s, trial.left)),
+        troubles=(*_counted(failed), *(_told(turn, trial) for turn in changed)),
+        complaints=tuple(_complaints(len(trial.turns), len(failed), len(changed), well_after_s, trial.left)),
     )
 
 
@@ -95,7 +95,7 @@ def judge(turns: Sequence[Turn], away: tuple[float, float] | None) -> Judged:
     """
     standing: tuple[str, str] | None = None
     knows: set[int | None] = set()
-    changed = 0
+    changed: list[Turn] = []
     for turn in turns:
         if turn.end == "failed":
             continue
@@ -105,10 +105,11 @@ def judge(turns: Sequence[Turn], away: tuple[float, float] | None) -> Judged:
         elif choice == standing:  # 2
             knows.add(turn.router)
         elif away and away[0] <= turn.ended and turn.began <= away[1] and turn.router not in knows:  # 3
-            return Judged(changed, True)
+            return Judged(tuple(changed), True)
         else:  # 4
-            changed, standing, knows = changed + 1, choice, {turn.router}
-    return Judged(changed, False)
+            changed.append(turn)
+            standing, knows = choice, {turn.router}
+    return Judged(tuple(changed), False)
 
 
 def slopes_mib_per_hour(samples: Sequence[Sample]) -> tuple[float, ...]:
@@ -133,6 +134,16 @@ def _complaints(requests: int, failed: int, changed: int, well_after_s: float | 
         yield "the routers do not find Redis and their replicas again"
     if left:
         yield f"gauges are not back at zero: {left:g}"
+
+
+def _counted(failed: Sequence[Turn]) -> Iterator[str]:
+    for trouble, count in Counter(turn.trouble for turn in failed).items():
+        yield f"{count} x {trouble}"
+
+
+def _told(turn: Turn, trial: Trial) -> str:
+    asked, at = turn.asked, turn.began - trial.struck
+    return f"{asked.session} turn {asked.number} at {at:+.1f} s: {turn.use_case} by {turn.reason!r} of {turn.router}"
 
 
 def _allowed_cut(turn: Turn, trial: Trial) -> bool:
