@@ -55,6 +55,11 @@ def test_a_choice_that_the_caller_or_the_answer_explains_stands() -> None:
     assert judge(told, None).changed == ()
 
 
+def test_a_choice_whose_answer_was_lost_may_stand_or_not() -> None:
+    lost = replace(a_turn("tts", explicit="tts"), end="failed")
+    assert judge([a_turn(), lost, a_turn("tts")], None).changed == judge([a_turn(), lost, a_turn()], None).changed == ()
+
+
 def test_a_session_that_moves_and_comes_back_has_changed_twice() -> None:
     assert len(judge([a_turn(), a_turn("tts"), a_turn()], None).changed) == 2
 

@@ -98,6 +98,7 @@ def judge(turns: Sequence[Turn], away: tuple[float, float] | None) -> Judged:
     changed: list[Turn] = []
     for turn in turns:
         if turn.end == "failed":
+            standing = None if turn.asked.explicit else standing  # who knows whether it was heard
             continue
         choice = turn.use_case, turn.model
         if standing is None or turn.explained:  # 1

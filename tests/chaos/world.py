@@ -137,7 +137,7 @@ class World:
 
 
 @contextmanager
-def a_world(scratch: Path, drain_delay_s: float = DRAIN_DELAY_S) -> Iterator[World]:
+def a_world(scratch: Path) -> Iterator[World]:
     """
     Raises:
         DidNotStart: a server is missing or did not start.
@@ -148,7 +148,7 @@ def a_world(scratch: Path, drain_delay_s: float = DRAIN_DELAY_S) -> Iterator[Wor
     redis = _redis(program, scratch)
     replicas = {model: [_replica(model, number, scratch) for number in range(REPLICAS)] for model in MODELS}
     registry = registry_naming(scratch, {model: [one.url for one in several] for model, several in replicas.items()})
-    routers = [_router(number, registry, redis.url, drain_delay_s, scratch) for number in range(ROUTERS)]
+    routers = [_router(number, registry, redis.url, scratch) for number in range(ROUTERS)]
     servers = [server for several in replicas.values() for server in several]
     with all_started([redis]), _all_running(servers), _all_running(routers):
         world = World(redis, routers, replicas)
@@ -180,14 +180,14 @@ def _replica(model: str, number: int, scratch: Path) -> Node:
     return Node(name, simulating(model, port, TOKENS_PER_SECOND), port, "/health", scratch)
 
 
-def _router(number: int, registry: Path, redis_url: str, drain_delay_s: float, scratch: Path) -> Node:
+def _router(number: int, registry: Path, redis_url: str, scratch: Path) -> Node:
     port = free_port()
     settings = {
         "MODEL_REGISTRY": str(registry),
         "REDIS_URL": redis_url,
         "REDIS_TIMEOUT_MS": str(REDIS_TIMEOUT_MS),
         "MAX_SESSIONS": str(MOST_SESSIONS),
-        "DRAIN_DELAY": str(drain_delay_s),
+        "DRAIN_DELAY": str(DRAIN_DELAY_S),
         "LOG_LEVEL": "warning",
     }
     return Node(f"router-{number}", smart_router("serve", "--port", str(port)), port, "/ready", scratch, **settings)
