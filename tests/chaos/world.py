@@ -131,7 +131,7 @@ class World:
     def places_taken(self) -> float:
         """In the routers' gauges and the model servers', with what Redis counts as away; all 0 in a world at rest."""
         servers = [server for replicas in self.replicas.values() for server in replicas]
-        ours = r"^smart_router_(?:in_flight{[^}]*}|redis_degraded) (\S+)$"
+        ours = r"^smart_router_(?:in_flight{[^}]*}|queue_depth{[^}]*}|redis_degraded) (\S+)$"
         theirs = r"^vllm:num_requests_(?:running|waiting){[^}]*} (\S+)$"
         return sum(_gauges(router, ours) for router in self.routers) + sum(_gauges(one, theirs) for one in servers)
 
