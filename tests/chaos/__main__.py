@@ -64,9 +64,9 @@ def _run(options: argparse.Namespace, world: World) -> int:
     else:
         renew(_command(), _redis_version(world), rows, soak)
         sys.stdout.write(f"written: {PAGE}\n")
-    complaints = [*_complaints(rows), *(_complaints_of(soak) if soak else ())]
-    sys.stdout.writelines(f"WRONG: {complaint}\n" for complaint in complaints)
-    return bool(complaints)
+    wrong = [*_complaints(rows), *(_complaints_of(soak) if soak else ())]
+    sys.stdout.writelines(f"WRONG: {complaint}\n" for complaint in wrong)
+    return bool(wrong)
 
 
 def _harmed(options: argparse.Namespace, world: World) -> Iterator[tuple[str, Verdict]]:
@@ -74,7 +74,9 @@ def _harmed(options: argparse.Namespace, world: World) -> Iterator[tuple[str, Ve
         name = _name(fault, lasts_s)
         sys.stderr.write(f"{name} ...\n")
         pace = Pace(options.people, CALM_S, lasts_s, AFTER_S)
-        yield name, verdict(asyncio.run(tried(world, fault, pace, f"{options.seed}-{number}")))
+        row = name, verdict(asyncio.run(tried(world, fault, pace, f"{options.seed}-{number}")))
+        sys.stderr.writelines(f"WRONG: {complaint}\n" for complaint in _complaints([row]))
+        yield row
 
 
 def _name(fault: Fault, lasts_s: float) -> str:

@@ -14,7 +14,7 @@ from tests.needs import redis_program
 PEOPLE = 12
 FEWEST_REQUESTS = 60  # below that the load was none
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
