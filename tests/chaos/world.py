@@ -21,9 +21,9 @@ MODELS = (AGENT, *OTHERS.values())
 TOKENS_PER_SECOND = 40.0  # so that answers are under way when something is hit
 STARTS_WITHIN_S = 120.0
 STOPS_WITHIN_S = 45.0  # a router: its delay and its deadline for what is under way, and some seconds
-MOST_SESSIONS = 2_000  # that a router keeps in memory: soon reached, so that what grows on is no cache
+MOST_SESSIONS = 500  # that a router keeps in memory: soon reached, so that what grows on is no cache
 DRAIN_DELAY_S = 3.0  # as long as a router says beforehand that it is about to stop; the default
-REDIS_TIMEOUT_MS = 250  # five times the default: on a busy machine a healthy Redis must not count as away
+REDIS_TIMEOUT_MS = 1_000  # not the default of 50: on a busy machine a healthy Redis must not count as away
 TAIL_BYTES = 600
 
 
