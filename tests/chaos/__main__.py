@@ -49,7 +49,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="shorter faults (two minutes); prints its table only")
+    parser.add_argument("--quick", action="store_true", help="shorter faults (three minutes); prints its table only")
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES", help="then constant load for so long")
     parser.add_argument("--people", type=int, default=PEOPLE, help=f"who converse at once (default: {PEOPLE})")
     parser.add_argument("--seed", type=int, default=1, help="of what they say (default: 1)")
