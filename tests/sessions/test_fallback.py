@@ -169,6 +169,18 @@ async def test_a_change_of_model_during_an_outage_is_written_back(store: Fallbac
     assert session.lane == a_lane("n")
 
 
+async def test_a_change_of_model_during_an_outage_outlives_the_next_turn(store: FallbackStore, remote: Remote) -> None:
+    await a_turn(store, a_lane("m"))
+    remote.away = True
+    await a_turn(store, a_lane("n"))
+    remote.away = False
+    begun = await store.begin(KEY, history=True)
+    session = await remote.get(KEY)
+    assert begun.session is not None
+    assert session is not None
+    assert (begun.session.lane, session.lane) == (a_lane("n"), a_lane("n"))
+
+
 async def test_what_went_on_elsewhere_meanwhile_is_not_overwritten(remote: Remote) -> None:
     times = iter(range(100, 1000))
     remote._wall_clock = lambda: float(next(times))

@@ -233,7 +233,10 @@ class FallbackStore:
             self._is_well()
 
     async def _written_back(self, key: Key) -> Session | None:
-        """The session afterwards: that of Redis, if it went on elsewhere meanwhile, else that which is here."""
+        """
+        The session afterwards: that of Redis, if it was moved elsewhere meanwhile, else that which is here. That it was
+        used says nothing: its own next turn is counted in Redis before it is written back.
+        """
         here = self._local.look(key)
         if key not in self._changed:  # somebody else does it
             return here.session
@@ -244,7 +247,7 @@ class FallbackStore:
                 await self._remote.end(key)
                 return None
             session = await self._remote.get(key)
-            if session is None or session.accessed <= here.session.accessed:
+            if session is None or (session.turn, session.accessed) <= (here.session.turn, here.session.accessed):
                 pin = Pin(here.session.group, here.session.lane, session.turn if session else 0)
                 session = await self._remote.commit(key, pin)
         except StoreUnavailable as exc:
