@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
 from smart_router import __version__
 from smart_router.access.keyring import KeyRing
-from smart_router.api.admin import Reload, admin_routes
+from smart_router.api.admin import admin_routes
 from smart_router.api.asgi import Handler, Receive, Scope, Send
 from smart_router.api.auth import Door
 from smart_router.api.errors import install_error_handlers
@@ -68,7 +68,8 @@ def create_app(settings: Settings | None = None, signals: Signals | None = None)
     house = House.built(settings, registry)
 
     def planned(registry: Registry, classifier: Classifier, identity: str) -> Plan:
-        return _plan(house, registry, classifier, identity, lambda: reloader.reload())
+        admin = admin_routes(lambda: reloader.reload(), house.door, restarts=restart is not None)
+        return _plan(house, registry, classifier, identity, admin)
 
     restart = signals.restart if signals is not None else None
     first = planned(registry, classifier, identity)
@@ -127,7 +128,7 @@ class House:
         self.request_log.close()
 
 
-def _plan(house: House, registry: Registry, classifier: Classifier, identity: str, reload: Reload) -> Plan:
+def _plan(house: House, registry: Registry, classifier: Classifier, identity: str, admin: APIRouter) -> Plan:
     """
     Raises:
         ConfigurationError
@@ -146,7 +147,7 @@ def _plan(house: House, registry: Registry, classifier: Classifier, identity: st
     ops = Ops(registry, fleet, store, classifier, house.shared_stats, metrics, house.drain)
     control_plane.include_router(ops_routes(ops, door))
     control_plane.include_router(model_routes(Catalogue(registry, fleet), door))
-    control_plane.include_router(admin_routes(reload, door))
+    control_plane.include_router(admin)
     data_plane: dict[str, Handler] = dict.fromkeys(DATA_PLANE, openai)
     data_plane |= {"/route": route.route, "/classify": route.classify, "/v1/models": control_plane}
     front = Front(data_plane, control_plane, {"/v1/models/": control_plane, "/v1/": openai})

@@ -76,11 +76,9 @@ class Opener:
         """
         failure: RouterError | None = None
         until = monotonic() + self._settings.open_timeout
-        search = Search(self._fleet, ask, candidates, session)
+        search = PlaceSearch(self._fleet, ask, candidates, session)
         self._fleet.note_request()
-        while lease := search.next() or await self._waited_for(search, until):
-            if search.found > 1 and not self._may_retry(lease):
-                break
+        while lease := await self._next(search, until):
             found = await self._attempt(lease, attempt, until - monotonic(), ask.trace)
             if isinstance(found, Opened):
                 return found
@@ -91,18 +89,31 @@ class Opener:
             failure = _worth_telling(failure, search.busy) if search.busy is not None else failure
         raise failure or NoModelAvailable("no model server is reachable for this use case; try again shortly")
 
-    async def _waited_for(self, search: "Search", until: float) -> Lease | None:
-        """None where there is nothing to wait for."""
-        model = search.full
-        if model is None:
+    async def _next(self, search: "PlaceSearch", until: float) -> Lease | None:
+        """A place for one more attempt, if there is any, and the traffic bears it."""
+        lease, again = search.next(), search.attempts > 0
+        if again and (lease or search.full) and not self._fleet.may_retry():
+            if lease is not None:
+                lease.release()
             return None
-        started = monotonic()
+        lease = lease or await self._waited_for(search, until)
+        if lease is not None:
+            search.attempt(lease)
+            if again:
+                self._metrics.retries.inc()
+        return lease
+
+    async def _waited_for(self, search: "PlaceSearch", until: float) -> Lease | None:
+        """None where there is nothing to wait for."""
+        if not search.full:
+            return None
+        started, model = monotonic(), next(iter(search.full))
         try:
-            return await search.turn(model, min(self._settings.queue_timeout, until - started))
+            return await search.turn(min(self._settings.queue_timeout, max(0.0, until - started)))
         except NoReplica:
             return None
         finally:
-            self._metrics.queue_wait.add((model.id,), monotonic() - started)
+            self._metrics.queue_wait.add((model,), monotonic() - started)
 
     async def _attempt(
         self, lease: Lease, attempt: Attempt[_A], within_s: float, trace: Trace | None
@@ -123,22 +134,15 @@ class Opener:
         lease.answered()
         return Opened(lease, answer)
 
-    def _may_retry(self, lease: Lease) -> bool:
-        if self._fleet.may_retry():
-            self._metrics.retries.inc()
-            return True
-        lease.release()
-        return False
 
-
-class Search:
+class PlaceSearch:
     """
     For places at one replica after the other, by model, then by affinity; each is taken when it is asked for.
-    `found`: how many so far; `busy`: what there is to tell of models that had none; `full`: the first of those that may
-    be waited for.
+    `attempts`: how many were made so far; `busy`: what there is to tell of models that had none; `full`: those that may
+    be waited for, with the session's warm replica.
     """
 
-    __slots__ = ("_ask", "_candidates", "_fleet", "_session", "_tried", "_waited", "busy", "found", "full")
+    __slots__ = ("_ask", "_candidates", "_fleet", "_session", "_tried", "_waited", "attempts", "busy", "full")
 
     def __init__(self, fleet: Fleet, ask: Ask, candidates: Sequence[Model], session: Session | None) -> None:
         self._fleet = fleet
@@ -147,26 +151,30 @@ class Search:
         self._session = session
         self._tried: dict[str, set[str]] = {}
         self._waited = False
-        self.found = 0
+        self.attempts = 0
         self.busy: BackendBusy | None = None
-        self.full: Model | None = None
+        self.full: dict[str, str | None] = {}
 
     def next(self) -> Lease | None:
-        self.busy = self.full = None
+        self.busy, self.full = None, {}
         for model in self._candidates:
             try:
-                return self._noted(self._lease(model))
+                return self._lease(model)
             except AllBusy as exc:
                 self._note_busy(model, exc)
             except NoReplica:
                 continue
         return None
 
-    async def turn(self, model: Model, within_s: float) -> Lease:
+    async def turn(self, within_s: float) -> Lease:
         """As `Fleet.wait`. Any replica will do, also one that failed before."""
         self._waited = True
-        ask, warm = self._ask, _warm_replica(self._session, model)
-        return self._noted(await self._fleet.wait(model.id, warm, self._key, ask.caller, within_s))
+        return await self._fleet.wait(self.full, self._key, self._ask.caller, within_s)
+
+    def attempt(self, lease: Lease) -> None:
+        """One is made there."""
+        self.attempts += 1
+        self._tried.setdefault(lease.model.id, set()).add(lease.endpoint)
 
     @property
     def _key(self) -> str:
@@ -181,17 +189,12 @@ class Search:
             return self._fleet.lease_at(model.id, held_at)
         raise NoReplica
 
-    def _noted(self, lease: Lease) -> Lease:
-        self.found += 1
-        self._tried.setdefault(lease.model.id, set()).add(lease.endpoint)
-        return lease
-
     def _note_busy(self, model: Model, trouble: AllBusy) -> None:
         message = "all servers of this model are busy; try again shortly"
         busy = BackendBusy(message, retry_after_s=trouble.retry_after_s)
         self.busy = busy if self.busy is None else _sooner(self.busy, busy)
-        if trouble.full and model.max_queue and self.full is None and not self._waited:
-            self.full = model
+        if trouble.full and model.max_queue and not self._waited:
+            self.full[model.id] = _warm_replica(self._session, model)
 
 
 class OwnWords:

@@ -29,14 +29,16 @@ class Signals:
     SIGTERM: not ready from now on; *delay_s* later, or at a second one, what it meant before: the server stops to
     listen, ends what is under way, and exits. SIGINT is somebody at the keyboard, and stops at once.
 
-    SIGHUP: read the registry again.
+    SIGHUP: read the registry again. Until the process serves there is nothing to read again.
 
-    *worker*: this is one of several processes. Their parent replaces them one after the other when it gets a SIGHUP.
+    *worker*: this is one of several processes. Their parent replaces them one after the other when it gets a SIGHUP,
+    and passes a SIGTERM on, which may have come to the workers, too, if it was meant for all of the group.
     """
 
     def __init__(self, delay_s: float, *, worker: bool = False) -> None:
         self._delay_s = delay_s
         self.restart = _restart_workers if worker else None
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._drain = Drain()
         self._stops: _Handler = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -46,10 +48,13 @@ class Signals:
         self._drain, self._loop = drain, asyncio.get_running_loop()
         self._stops = signal.getsignal(signal.SIGTERM)
         self._loop.add_signal_handler(signal.SIGTERM, self._terminated)
-        self._loop.add_signal_handler(signal.SIGHUP, reload)
+        if self.restart is None:
+            self._loop.add_signal_handler(signal.SIGHUP, reload)
 
     def _terminated(self) -> None:
         assert self._loop is not None
+        if self._drain.begun and self.restart is not None:
+            return
         if self._drain.begun or not self._delay_s:
             self._stop()
             return

@@ -139,6 +139,26 @@ class Registry:
         return self.source.parent / name
 
 
+@dataclass(frozen=True)
+class Changes:
+    """Ids of models, in the registry's order, and of all use cases there are now."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    use_cases: tuple[str, ...]
+
+
+def changes(old: Registry, new: Registry) -> Changes:
+    before, now = old.models, new.models
+    return Changes(
+        added=tuple(id for id in now if id not in before),
+        removed=tuple(id for id in before if id not in now),
+        changed=tuple(id for id, model in now.items() if id in before and before[id] != model),
+        use_cases=tuple(new.use_cases),
+    )
+
+
 def default_registry_path() -> Path:
     """`config/model_registry.yaml` here, else in the source tree, else the copy inside the package."""
     package = Path(__file__).parent

@@ -1,7 +1,7 @@
 """Another registry while serving: all of it, or none of it and the reason."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 import structlog
@@ -9,9 +9,10 @@ import structlog
 from smart_router.access.keyring import KeyRing
 from smart_router.api.asgi import Handler, Receive, Scope, Send
 from smart_router.classify.classifier import Classifier
+from smart_router.classify.lessons import load_lessons
 from smart_router.classify.open import made_from, open_classifier
 from smart_router.errors import ConfigurationError
-from smart_router.registry import Registry, default_registry_path, load_registry
+from smart_router.registry import Changes, Registry, changes, default_registry_path, load_registry
 from smart_router.settings import Settings, environment
 from smart_router.shadow import Shadow
 from smart_router.upstream.fleet import Fleet
@@ -44,17 +45,6 @@ class Plan:
 Planner = Callable[[Registry, Classifier, str], Plan]
 
 
-@dataclass(frozen=True)
-class Changes:
-    """Ids, in the registry's order. *restarting*: worker processes are replaced one after the other."""
-
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    changed: tuple[str, ...]
-    use_cases: tuple[str, ...]
-    restarting: bool = False
-
-
 class Reloader:
     """An ASGI application that serves by one plan until there is another; what is under way ends by its own."""
 
@@ -75,6 +65,7 @@ class Reloader:
         self._keys = keys
         self._restart = restart
         self._turn = asyncio.Lock()
+        self._retiring: list[Plan] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,14 +92,14 @@ class Reloader:
                 self._keys.check(registry.use_cases, registry.models)
                 if self._restart is None:
                     await self._serve(registry)
+                else:
+                    await self._have_workers_serve(registry, self._restart)
             except ConfigurationError as exc:
                 log.error("the registry stays as it was", error=str(exc))
                 raise
-            if self._restart is not None:
-                self._restart()
-            changes = _changes(before.registry, registry, restarting=self._restart is not None)
-            log.info("registry read", added=changes.added, removed=changes.removed, changed=changes.changed)
-            return changes
+            found = changes(before.registry, registry)
+            log.info("registry read", added=found.added, removed=found.removed, changed=found.changed)
+            return found
 
     def reload_soon(self) -> None:
         """For a signal; what comes of it is logged."""
@@ -122,29 +113,39 @@ class Reloader:
         except Exception as exc:
             log.error("the registry could not be read again", exc_info=exc)
 
+    async def _have_workers_serve(self, registry: Registry, restart: Callable[[], None]) -> None:
+        """Each new one does all of `_serve`; whatever would stop it is found here, as far as that is quick."""
+        await asyncio.to_thread(load_lessons, registry)
+        self._planner(registry, self.plan.classifier, self.plan.made_from)
+        restart()
+
     async def _serve(self, registry: Registry) -> None:
-        """Nothing that can be wrong comes after the plan is made."""
+        """Whatever is wrong with *registry* is found before anything changes."""
         before = self.plan
         identity = await asyncio.to_thread(made_from, registry)
         known = identity == before.made_from
         classifier = before.classifier if known else await asyncio.to_thread(_started, registry, self._settings)
         try:
             plan = self._planner(registry, classifier, identity)
+            await self._fleet.change(registry)
         except BaseException:
             if not known:
                 classifier.close()
             raise
-        await self._fleet.change(registry)
         self._keys.know(registry.use_cases, registry.models)
         self.plan = plan
-        await self._fleet.forget_others(registry)
         self._go(self._retire(before, plan))
 
     async def _retire(self, old: Plan, new: Plan) -> None:
-        """Requests that the old classifier has are answered within its deadline."""
+        """Once its requests have been decided, and have a place: until then they find the models that it names."""
+        settings = self._settings
+        self._retiring.append(old)
         try:
-            await asyncio.sleep(self._settings.classifier_timeout)
+            await asyncio.sleep(settings.body_timeout + settings.classifier_timeout + settings.queue_timeout)
         finally:
+            self._retiring.remove(old)
+            plans = (self.plan, *self._retiring)
+            await self._fleet.keep({model for plan in plans for model in plan.registry.models})
             await _end(old, new)
 
     def _go(self, work: Coroutine[None, None, None]) -> None:
@@ -164,14 +165,3 @@ async def _end(plan: Plan, follows: Plan | None) -> None:
         await plan.shadow.close()
     if follows is None or follows.classifier is not plan.classifier:
         await asyncio.to_thread(plan.classifier.close)
-
-
-def _changes(old: Registry, new: Registry, *, restarting: bool) -> Changes:
-    before: Mapping[str, object] = old.models
-    return Changes(
-        added=tuple(id for id in new.models if id not in before),
-        removed=tuple(id for id in before if id not in new.models),
-        changed=tuple(id for id, model in new.models.items() if id in before and before[id] != model),
-        use_cases=tuple(new.use_cases),
-        restarting=restarting,
-    )

@@ -233,3 +233,22 @@ async def test_without_a_file_there_is_nothing_to_look_at() -> None:
     ring.start()
     await ring.close()
     assert ring.open
+
+
+def test_a_file_that_names_what_the_registry_will_have_is_read_once_it_has_it(path: Path) -> None:
+    gone, id = added(path)
+    ring = a_ring(path)
+    revoked(path, id)
+    new, _ = added(path, use_cases=("poetry",))
+    ring.refresh()
+    assert (ring.find(gone) is None, ring.find(new)) == (False, None)
+    ring.check(["poetry"], ["small"])
+    ring.know(["poetry"], ["small"])
+    assert ring.find(gone) is None
+    assert ring.find(new) is not None
+
+
+def test_names_that_a_key_needs_are_missed(path: Path) -> None:
+    added(path, models=("small",))
+    with pytest.raises(ConfigurationError, match="small"):
+        a_ring(path).check(["agent"], ["large"])

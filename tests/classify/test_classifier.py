@@ -289,3 +289,9 @@ async def test_first_and_later_turns_share_a_batch(started: Open, encoder: FakeE
     assert await asyncio.gather(*waiting) == alone
     assert encoder.batches[-1] == [QUERY.said, LATER.said]
     await first
+
+
+async def test_once_closed_it_decides_without_the_encoder_at_once(started: Open) -> None:
+    classifier = started(timeout_s=60.0)
+    classifier.close()
+    assert not (await asyncio.wait_for(classifier.scores(QUERY), 5)).full

@@ -12,7 +12,7 @@ from smart_router.classify.base import Query
 from smart_router.classify.classifier import Classifier
 from smart_router.classify.head import load_head, save_head
 from smart_router.classify.lessons import Lessons, inputs_sha256, load_lessons
-from smart_router.classify.open import NO_ENCODER, open_classifier
+from smart_router.classify.open import NO_ENCODER, made_from, open_classifier
 from smart_router.classify.train import RECIPE, train_head, train_hybrids
 from smart_router.errors import ConfigurationError
 from smart_router.registry import Registry, load_registry
@@ -310,3 +310,18 @@ async def test_the_shipped_encoder_is_adapted_to_another_world(world: Path, step
     classifier = open_classifier(of(world), settings(classifier_dir=world / "classifier"))
     assert (classifier.kind, classifier.trouble, steps.hybrids) == ("hybrid", "", ["adapted"])
     assert await chosen(classifier, "transcribe the recording") == ["stt"]
+
+
+def test_what_a_classifier_is_made_from_is_its_use_cases_and_the_files_they_name(world: Path) -> None:
+    before = made_from(of(world))
+    assert made_from(of(world)) == before
+    assert made_from(of(world, CONVERSATIONS)) != before
+
+
+def test_a_file_that_cannot_be_read_is_named(world: Path) -> None:
+    registry = of(world)
+    path = registry.examples_path(next(iter(registry.use_cases.values())))
+    assert path is not None
+    path.unlink()
+    with pytest.raises(ConfigurationError, match=path.name):
+        made_from(registry)

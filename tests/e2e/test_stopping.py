@@ -84,10 +84,10 @@ def test_after_the_delay_it_listens_no_more(a_process: Starting) -> None:
 @pytest.mark.parametrize("signals", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,)], ids=["twice", "Ctrl+C"])
 def test_nobody_has_to_wait_for_the_delay(a_process: Starting, signals: tuple[signal.Signals, ...]) -> None:
     with a_process(DRAIN_DELAY="60") as router:
-        for one in signals:
-            router.told(one)
-            if one is not signals[-1]:
-                until(lambda: router.status() == 503)
+        for earlier in signals[:-1]:
+            router.told(earlier)
+            until(lambda: router.status() == 503)
+        router.told(signals[-1])
         assert router.ended() in (0, -signal.SIGTERM, -signal.SIGINT)
 
 
@@ -117,3 +117,32 @@ def test_what_does_not_end_in_time_is_cut_off(a_process: Starting, models: Model
             list(lines)
         assert router.ended() in (0, -signal.SIGTERM)
     models.agent.wait_for_running(0)
+
+
+def test_a_hang_up_before_it_serves_does_not_end_it(models: Models, tmp_path: Path) -> None:
+    port, registry = free_port(), a_registry(tmp_path, models.endpoints)
+    told = environment(MODEL_REGISTRY=str(registry), LOG_LEVEL="error")
+    with subprocess.Popen(smart_router("serve", "--port", str(port)), env=told) as process:
+        try:
+            deadline = time.monotonic() + READY_WITHIN_S
+            while signal.SIGHUP not in _ignored(process.pid):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.send_signal(signal.SIGHUP)
+            with a_client(f"http://127.0.0.1:{port}") as http:
+                router = Router(str(http.base_url), http)
+                while True:
+                    assert (time.monotonic() < deadline, process.poll()) == (True, None)
+                    with suppress(httpx2.ConnectError):
+                        assert router.get("/livez")
+                        break
+                    time.sleep(0.05)
+        finally:
+            stop(process)
+
+
+def _ignored(pid: int) -> set[int]:
+    """The signals that a process ignores (proc(5))."""
+    line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("SigIgn"))
+    mask = int(line.split()[1], 16)
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from smart_router.errors import BackendUnreachable, Overloaded
+from smart_router.errors import BackendBusy, BackendUnreachable, Overloaded
 from smart_router.upstream.fleet import AllBusy, Fleet, Lease, NoReplica
 from tests.fakes import a_model
 from tests.upstream.fleets import World, in_flight, take, until
@@ -22,7 +22,7 @@ def narrow(world: World, *endpoints: str, most: int = 100) -> Fleet:
 
 
 def waits(fleet: Fleet, caller: str = "ann", within_s: float = 5.0) -> "asyncio.Task[Lease]":
-    return asyncio.create_task(fleet.wait("m", None, caller, caller, within_s))
+    return asyncio.create_task(fleet.wait({"m": None}, caller, caller, within_s))
 
 
 async def test_a_place_that_comes_free_is_handed_over(world: World) -> None:
@@ -51,7 +51,7 @@ async def test_callers_take_turns(world: World) -> None:
     held, served = take(fleet), list[str]()
 
     async def one(caller: str) -> None:
-        lease = await fleet.wait("m", None, caller, caller, 5.0)
+        lease = await fleet.wait({"m": None}, caller, caller, 5.0)
         served.append(caller)
         lease.release()
 
@@ -70,7 +70,7 @@ async def test_when_too_many_wait_the_next_is_refused_at_once(world: World) -> N
     waiting = waits(fleet)
     await until(lambda: fleet.waiting("m") == 1)
     with pytest.raises(Overloaded) as refused:
-        await fleet.wait("m", None, "bob", "bob", 5.0)
+        await fleet.wait({"m": None}, "bob", "bob", 5.0)
     assert (refused.value.limit, refused.value.status, refused.value.retry_after_s) == ("queue_full", 503, 1.0)
     waiting.cancel()
 
@@ -79,7 +79,7 @@ async def test_whoever_waited_too_long_gets_no_place_later(world: World) -> None
     fleet = narrow(world, A)
     held = take(fleet)
     with pytest.raises(Overloaded) as refused:
-        await fleet.wait("m", None, "ann", "ann", 0.01)
+        await fleet.wait({"m": None}, "ann", "ann", 0.01)
     assert refused.value.limit == "queue_timeout"
     held.release()
     assert (in_flight(fleet), fleet.waiting("m")) == ({A: 0}, 0)
@@ -130,3 +130,52 @@ async def test_when_no_replica_is_left_those_who_wait_hear_of_it(world: World) -
     held.release()
     with pytest.raises(NoReplica):
         await waiting
+
+
+# several models
+
+
+def two_models(world: World, most: int = 100) -> Fleet:
+    changed = {"max_in_flight": 1, "max_queue": most}
+    return world.fleet(a_model("m", A, **changed), a_model("n", B, **changed))
+
+
+@pytest.mark.parametrize("free", ["m", "n"])
+async def test_whoever_waits_for_two_models_gets_the_first_place_of_either(world: World, free: str) -> None:
+    fleet = two_models(world)
+    held = {"m": take(fleet), "n": take(fleet, model="n")}
+    waiting = asyncio.create_task(fleet.wait({"m": None, "n": None}, "ann", "ann", 5.0))
+    await until(lambda: (fleet.waiting("m"), fleet.waiting("n")) == (1, 1))
+    held[free].release()
+    assert (await waiting).model.id == free
+    assert (fleet.waiting("m"), fleet.waiting("n")) == (0, 0)
+    (held["n"] if free == "m" else held["m"]).release()
+    assert sum(in_flight(fleet).values()) == 1
+
+
+async def test_where_one_queue_is_full_the_other_is_joined(world: World) -> None:
+    fleet = two_models(world, most=1)
+    held = take(fleet), take(fleet, model="n")
+    first = waits(fleet)
+    await until(lambda: fleet.waiting("m") == 1)
+    second = asyncio.create_task(fleet.wait({"m": None, "n": None}, "bob", "bob", 5.0))
+    await until(lambda: fleet.waiting("n") == 1)
+    with pytest.raises(Overloaded):
+        await fleet.wait({"m": None, "n": None}, "cem", "cem", 5.0)
+    for lease in held:
+        lease.release()
+    assert ((await first).model.id, (await second).model.id) == ("m", "n")
+
+
+async def test_whoever_waits_hears_that_all_replicas_rest(world: World) -> None:
+    fleet = narrow(world, A)
+    held, waiting = take(fleet), waits(fleet)
+    await until(lambda: fleet.waiting("m") == 1)
+    held.blame(BackendBusy("busy", retry_after_s=60.0))
+    held.release()
+    with pytest.raises(AllBusy) as refused:
+        await waiting
+    assert (refused.value.full, refused.value.retry_after_s) == (False, 60.0)
+    with pytest.raises(AllBusy) as refused:
+        take(fleet)
+    assert not refused.value.full

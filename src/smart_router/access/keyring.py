@@ -91,8 +91,9 @@ class KeyRing:
             _check(str(self._path), entry, use_cases, models)
 
     def know(self, use_cases: Collection[str], models: Collection[str]) -> None:
-        """These are the names from now on."""
-        self._use_cases, self._models = use_cases, models
+        """These are the names from now on: a file that named others may be right now."""
+        self._use_cases, self._models, self._stamp = use_cases, models, None
+        self.refresh()
 
     def start(self) -> None:
         if self._path is not None:

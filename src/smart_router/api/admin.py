@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from smart_router.api.auth import Door
 from smart_router.errors import BadConfiguration, ConfigurationError
-from smart_router.reloading import Changes
+from smart_router.registry import Changes
 
 Reload = Callable[[], Awaitable[Changes]]
 
@@ -23,7 +23,8 @@ class Reloaded(BaseModel):
     restarting: bool
 
 
-def admin_routes(reload: Reload, door: Door) -> APIRouter:
+def admin_routes(reload: Reload, door: Door, *, restarts: bool) -> APIRouter:
+    """*restarts*: a reload has worker processes replaced."""
     routes = APIRouter(prefix="/admin", tags=["administration"])
 
     @routes.post("/reload")
@@ -40,7 +41,7 @@ def admin_routes(reload: Reload, door: Door) -> APIRouter:
             removed=list(found.removed),
             changed=list(found.changed),
             use_cases=list(found.use_cases),
-            restarting=found.restarting,
+            restarting=restarts,
         )
 
     return routes

@@ -64,7 +64,7 @@ class Ops:
         self._drain = drain
 
     async def health(self) -> Health:
-        groups = _by_group(self._fleet.report())
+        groups = _by_group(self._replicas())
         endpoints = {
             model.lane: _endpoint_health(groups.get(model.lane, ()), model) for model in self._registry.models.values()
         }
@@ -97,7 +97,7 @@ class Ops:
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         self._forget_who_may_be_gone()
-        for replica in self._fleet.report():
+        for replica in self._replicas():
             labels = replica.model, replica.endpoint
             self._metrics.in_flight.labels(*labels).set(replica.in_flight)
             self._metrics.replica_healthy.labels(*labels).set(replica.status == "healthy")
@@ -111,12 +111,13 @@ class Ops:
         self._metrics.classifier_degraded.set(self._classifier.kind == "lexical")
         return self._metrics.exposition(accept)
 
+    def _replicas(self) -> list[ReplicaReport]:
+        """Also models that the registry knew until lately may still have requests."""
+        return [replica for replica in self._fleet.report() if replica.model in self._registry.models]
+
     def _forget_who_may_be_gone(self) -> None:
-        metrics = self._metrics
-        for gauge in (
-            *(metrics.in_flight, metrics.replica_healthy, metrics.replica_ejected),
-            *(metrics.model_state, metrics.queue_depth),
-        ):
+        of_replicas = self._metrics.in_flight, self._metrics.replica_healthy, self._metrics.replica_ejected
+        for gauge in (*of_replicas, self._metrics.model_state, self._metrics.queue_depth):
             gauge.clear()
 
     def use_cases(self) -> list[dict[str, Any]]:

@@ -103,6 +103,7 @@ class _Worker:
     def __init__(self, encoder: Encoder, size: int) -> None:
         self._encoder = encoder
         self._jobs: queue.Queue[_Job | None] = queue.Queue(size)
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
 
     def start(self) -> None:
@@ -113,12 +114,15 @@ class _Worker:
         self._thread.start()
 
     def stop(self) -> None:
+        self._stopped = True
         if self._thread.is_alive():
             with contextlib.suppress(queue.Full):
                 self._jobs.put(None, timeout=1)
             self._thread.join(timeout=5)
 
     def embed(self, said: Said) -> "asyncio.Future[Vector]":
+        if self._stopped:
+            raise EncoderFailed("the classifier is closed")
         job = _Job(said, asyncio.get_running_loop())
         try:
             self._jobs.put_nowait(job)

@@ -17,7 +17,7 @@ from smart_router.classify.embeddings import encode_known
 from smart_router.classify.head import Head, load_head, save_head
 from smart_router.classify.lessons import Lessons, inputs_sha256, load_lessons
 from smart_router.classify.train import RECIPE, Hybrids, check, train_head, train_hybrids
-from smart_router.errors import ArtifactUnusable
+from smart_router.errors import ArtifactUnusable, ConfigurationError
 from smart_router.registry import Registry
 from smart_router.settings import Settings
 
@@ -50,13 +50,25 @@ def open_classifier(registry: Registry, settings: Settings) -> Classifier:
 
 
 def made_from(registry: Registry) -> str:
-    """The identity of what `open_classifier` reads of *registry*: another one means that it has to be opened again."""
+    """
+    The identity of what `open_classifier` reads of *registry*: another one means that it has to be opened again.
+
+    Raises:
+        ConfigurationError: a file cannot be read.
+    """
     digest = hashlib.sha256(repr(registry.taught).encode())
     names = [registry.use_cases[name].examples for name in registry.taught]
     for name in (*names, registry.conversations, registry.out_of_scope):
-        content = registry.beside(name).read_bytes() if name else b""
+        content = _content(registry.beside(name)) if name else b""
         digest.update(b"%d:" % len(content) + content)
     return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise ConfigurationError(f"{path}: cannot be read ({exc.strerror}); make it readable") from None
 
 
 def _head(lessons: Lessons, use_cases: Sequence[str], artifact: Artifact | None, folder: Path | None) -> Head:

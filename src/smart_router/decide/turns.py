@@ -1,9 +1,9 @@
 """Whose turn it is, of those who wait for the same thing."""
 
-from collections import deque
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Hashable)
 
 
 class Turns(Generic[T]):
@@ -16,7 +16,7 @@ class Turns(Generic[T]):
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._callers: dict[str, deque[T]] = {}  # who is next comes first; none is empty
+        self._callers: dict[str, dict[T, None]] = {}  # both in order; who is next comes first; none is empty
         self._length = 0
 
     def __len__(self) -> int:
@@ -28,18 +28,18 @@ class Turns(Generic[T]):
 
     def add(self, caller: str, waiting: T) -> None:
         """To be asked for `full` before."""
-        self._callers.setdefault(caller, deque()).append(waiting)
+        self._callers.setdefault(caller, {})[waiting] = None
         self._length += 1
 
     def first(self) -> T | None:
         """Whose turn it is; None if nobody waits."""
-        return next(iter(self._callers.values()))[0] if self._callers else None
+        return next(iter(next(iter(self._callers.values())))) if self._callers else None
 
     def served(self) -> None:
         """The first one is done; its caller's next comes after one of each of the others."""
         caller = next(iter(self._callers))
         own = self._callers.pop(caller)
-        own.popleft()
+        del own[next(iter(own))]
         self._length -= 1
         if own:
             self._callers[caller] = own
@@ -49,7 +49,7 @@ class Turns(Generic[T]):
         own = self._callers.get(caller)
         if own is None or waiting not in own:
             return
-        own.remove(waiting)
+        del own[waiting]
         self._length -= 1
         if not own:
             del self._callers[caller]

@@ -7,8 +7,9 @@ nobody can take the place that was chosen.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from smart_router.decide.budget import RetryBudget
@@ -21,7 +22,7 @@ from smart_router.settings import Settings
 from smart_router.upstream import KINDS
 from smart_router.upstream.addresses import Resolve, resolve
 from smart_router.upstream.base import Upstream
-from smart_router.upstream.queue import Queue
+from smart_router.upstream.queue import Queue, wait
 from smart_router.upstream.replicas import Replicas, Server
 from smart_router.upstream.watch import Watch
 
@@ -151,9 +152,9 @@ class Fleet:
         self._models = {**before, **models}
         await self._watch.change(tuple(self._models.values()), new)
 
-    async def forget_others(self, registry: Registry) -> None:
-        """Models that *registry* does not have get no more requests."""
-        self._models = {id: replicas for id, replicas in self._models.items() if id in registry.models}
+    async def keep(self, models: Collection[str]) -> None:
+        """All others get no more requests."""
+        self._models = {id: replicas for id, replicas in self._models.items() if id in models}
         await self._watch.change(tuple(self._models.values()), ())
 
     def lease(self, model: str, warm: str | None, key: str, without: frozenset[str] = NOBODY) -> Lease:
@@ -161,24 +162,26 @@ class Fleet:
         Take a place at a replica of *model*, none of *without*.
 
         Raises:
-            AllBusy: some are fit, but each of them is at its limit or rests, or others wait already; says for how long.
+            AllBusy: some are fit, but each of them is at its limit or rests; says for how long.
             NoReplica: none is usable.
         """
-        if self._replicas(model).queue:
-            raise AllBusy(full=True)
+        queue = self._replicas(model).queue
+        if queue:
+            queue.serve()  # whoever still waits then does so because there is no place
         return self._take(model, warm, key, without)
 
-    async def wait(self, model: str, warm: str | None, key: str, caller: str, within_s: float) -> Lease:
+    async def wait(self, models: Mapping[str, str | None], key: str, caller: str, within_s: float) -> Lease:
         """
-        Take a place when it is *caller*'s turn.
+        Take a place at the first of *models* (id -> warm replica) that has one when it is *caller*'s turn there.
 
         Raises:
-            Overloaded: too many wait, or it was not its turn in time.
-            AllBusy: the queue was not needed: all replicas rest.
-            NoReplica: none is usable.
+            Overloaded, AllBusy, NoReplica: see `queue.wait`.
         """
-        queue: Queue[Lease] = self._replicas(model).queue
-        return await queue.wait(caller, lambda: self._take(model, warm, key, NOBODY), within_s)
+        queues: list[tuple[Queue[Lease], Callable[[], Lease]]] = [
+            (self._replicas(model).queue, partial(self._take, model, warm, key, NOBODY))
+            for model, warm in models.items()
+        ]
+        return await wait(queues, caller, within_s)
 
     def waiting(self, model: str) -> int:
         """Requests that wait for a place."""
