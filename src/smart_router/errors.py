@@ -25,6 +25,7 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     │   └── BackendRejected 4xx        the model server refuses this request: no other replica would take it
     │       └── ContextOverflow        it is too long for the model; with less of the conversation it may fit
     └── NoModelAvailable 503           nothing that serves the use case answers
+        ├── LinksWait                  too many hosts of other links are being looked up; no model was asked
         └── Overloaded                 it has no room: its queue is full, or the wait was too long
 
 Not for clients: ConfigurationError (stops the start), StoreUnavailable (sessions go on in the process; 503 for what
@@ -190,6 +191,12 @@ class NoModelAvailable(RouterError):
     status = 503
     code = "no_model_available"
     retry_after_s = 2.0
+
+
+class LinksWait(NoModelAvailable):
+    code = "overloaded"
+    retry_after_s = 1.0
+    limit = "links"
 
 
 class Overloaded(NoModelAvailable):

@@ -3,11 +3,12 @@
 import asyncio
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from smart_router.access.links import KEPT_S, MOST_AT_ONCE, MOST_KEPT, MOST_NAMES, Link, Links, resolve
-from smart_router.errors import BadRequest
+from smart_router.errors import BadRequest, LinksWait
 
 PUBLIC, INSIDE = "93.184.215.14", "10.0.0.7"
 PICTURE = "messages[0].content[0].image_url.url"
@@ -85,6 +86,57 @@ async def test_a_slow_name_server_is_waited_for_a_second_and_no_more() -> None:
     names.go.set()
 
 
+async def test_that_a_name_could_not_be_resolved_is_not_remembered() -> None:
+    names = Names()
+    links = Links(("*",), names)
+    await links.admit(to("example.org"))
+    names.addresses["example.org"] = [INSIDE]
+    with pytest.raises(BadRequest):
+        await links.admit(to("example.org"))
+
+
+async def test_an_answer_that_comes_late_is_for_those_who_ask_next() -> None:
+    names = Names(example_org=[INSIDE])
+    names.go.clear()
+    links = Links(("*",), names)
+    await links.admit(to("example.org"))
+    asking = asyncio.create_task(links.admit(to("example.org")))
+    await asyncio.sleep(0)
+    names.go.set()
+    for next_one in (asking, links.admit(to("example.org"))):
+        with pytest.raises(BadRequest):
+            await next_one
+    assert names.asked == ["example.org"]
+
+
+async def test_a_name_that_finds_no_place_for_its_look_up_is_refused_not_admitted() -> None:
+    names = Names(rebound_org=[INSIDE])
+    names.go.clear()
+    links = Links(("*",), names)
+    slow = [asyncio.create_task(links.admit(to(f"slow{i}.org"))) for i in range(MOST_AT_ONCE)]
+    await asyncio.sleep(0)
+    for _ in range(2):
+        with pytest.raises(LinksWait, match="try again shortly") as caught:
+            await links.admit(to("rebound.org"))
+        assert caught.value.status == 503
+        assert caught.value.retry_after_s
+    await asyncio.gather(*slow)
+    names.go.set()
+    with pytest.raises(BadRequest):
+        await links.admit(to("rebound.org"))
+
+
+async def test_a_look_up_needs_nothing_that_other_work_in_threads_needs() -> None:
+    busy = ThreadPoolExecutor(1)
+    busy.shutdown()
+    asyncio.get_running_loop().set_default_executor(busy)
+    assert "127.0.0.1" in await resolve("localhost")
+
+
+async def test_a_name_that_cannot_be_one_is_no_failure_of_the_router() -> None:
+    await Links(("*",), resolve).admit(to(".".join(["a" * 63] * 3 + ["invalid"])))
+
+
 async def test_one_who_leaves_takes_the_answer_from_nobody() -> None:
     names = Names(example_org=[INSIDE])
     names.go.clear()
@@ -116,7 +168,7 @@ async def test_a_request_names_so_many_hosts_and_no_more() -> None:
 
 
 async def test_what_is_remembered_is_bounded() -> None:
-    names = Names()
+    names = Names(**{f"a{i}_org": [PUBLIC] for i in range(MOST_KEPT + 10)})
     links = Links(("*",), names)
     for i in range(MOST_KEPT + 10):
         await links.admit(to(f"a{i}.org"))
