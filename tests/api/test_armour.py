@@ -1,18 +1,23 @@
 """What is refused of an OpenAI-style body, by the name of its place; what is honest passes, and costs one look."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from smart_router.api import structures
+from smart_router.api import armour as api_armour
+from smart_router.api import media, structures
 from smart_router.api.armour import Armour
 from smart_router.api.body import read_head
-from smart_router.api.media import may_hold_media, media_of
+from smart_router.api.media import MOST_MEDIA, MOST_VALUES, may_hold_media, media_of
 from smart_router.api.parameters import MACHINERY, MOST_PROMPTS, Parameters
-from smart_router.api.structures import MOST_BYTES, MOST_TOOLS
+from smart_router.api.structures import MOST_BYTES, MOST_OF_ALL_PATTERNS, MOST_TOOLS
 from smart_router.decide.parameters import MAY_BE_ALLOWED, REFUSED, REFUSED_WITHIN
-from smart_router.decide.schema import fault_of_schema
+from smart_router.decide.pattern import MOST_OF_A_PATTERN
+from smart_router.decide.schema import MOST_DEPTH, fault_of_schema
 from smart_router.errors import BadRequest
 from smart_router.types import Attachment
 from tests.fakes import settings
@@ -323,6 +328,13 @@ LINKS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"system": [{"type": "image", "source": {"type": "url", "url": INSIDE}}]}, "system[0].source.url"),
     ({"ref_audio": INSIDE}, "ref_audio"),
+    (part(type="image", image=INSIDE), f"{FIRST}.image"),
+    (part(image=INSIDE), f"{FIRST}.image"),
+    (part(type="image_pil", image_pil=INSIDE), f"{FIRST}.image_pil"),
+    (part(type="audio", audio=INSIDE), f"{FIRST}.audio"),
+    (part(type="video", video=INSIDE.upper()), f"{FIRST}.video"),
+    (part(type="input_audio", input_audio=INSIDE), f"{FIRST}.input_audio"),
+    (part(type="input_image", url=INSIDE), f"{FIRST}.url"),
     (
         {
             "messages": [
@@ -338,6 +350,35 @@ LINKS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("fields", "place"), LINKS)
 async def test_a_link_is_refused_wherever_a_server_would_follow_it(fields: dict[str, Any], place: str) -> None:
+    assert (await refusal(a_body(**fields))).startswith(f"{place}: must lead to a public host")
+
+
+@pytest.mark.parametrize("value", [f" {INSIDE}", "file:///etc/passwd", "ftp://a.b/c.png"])
+async def test_what_looks_like_a_link_and_is_none_to_the_internet_is_no_picture(value: str) -> None:
+    assert (await refusal(a_body(**part(type="image", image=value)))).startswith(f"{FIRST}.image: must be an http")
+
+
+SHOWN = {"type": "input_image", "image_url": INSIDE}
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        *(
+            ({"type": kind, "input": [{"role": "user", "content": [SHOWN]}]}, "input[0].content[0].image_url")
+            for kind in ("tool_use", "server_tool_use", "mcp_tool_use", "custom_tool_call", "mcp_call")
+        ),
+        ({"type": "tool_use", "input": SHOWN}, "input.image_url"),
+        ({"input": [{"type": "tool_use", "input": SHOWN}]}, "input[0].input.image_url"),
+        ({"input": [{"type": "custom_tool_call", "input": [SHOWN]}]}, "input[0].input[0].image_url"),
+        (part(type="tool_use", id="t", name="f", input=[SHOWN]), f"{FIRST}.input[0].image_url"),
+        ({"messages": [{"type": "tool_use", "input": SHOWN}]}, "messages[0].input.image_url"),
+        ({"messages": {"type": "tool_use", "input": SHOWN}}, "messages.input.image_url"),
+        ({"content": [{"type": "tool_use", "input": SHOWN}]}, "content[0].input.image_url"),
+        *(({name: SHOWN}, f"{name}.image_url") for name in ("arguments", "annotations", "citations", "action", "text")),
+    ],
+)
+async def test_a_type_that_the_client_writes_hides_no_link(fields: dict[str, Any], place: str) -> None:
     assert (await refusal(a_body(**fields))).startswith(f"{place}: must lead to a public host")
 
 
@@ -404,6 +445,10 @@ async def test_one_escaped_letter_in_either_case_hides_nothing(letter: str) -> N
         },
         {"input": [{"type": "web_search_call", "action": {"type": "open_page", "url": INSIDE}}]},
         {"ref_audio": "data:audio/wav;base64,AAAA"},
+        part(type="image", image="iVBORw0KGgo//+9="),
+        part(type="image", image="data:image/png;base64,AAAA"),
+        part(type="input_audio", input_audio="//uQZAAA"),
+        {"modalities": ["text", "audio"], "audio": {"voice": "a", "format": "mp3"}},
     ],
 )
 async def test_what_no_server_follows_passes(fields: dict[str, Any]) -> None:
@@ -415,6 +460,118 @@ async def test_a_part_that_is_encoded_already_is_refused_unless_the_operator_all
     for fields in (part(type=name, data="AAAA"), part(**{"type": name, name: "AAAA"}), part(**{name: {"a": "AAAA"}})):
         assert (await refusal(a_body(**fields))).startswith(f"{FIRST}: ")
         await inspected(a_body(**fields), allow_parameters=(name,))
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 5000, "NaN", "-Infinity", "01"])
+async def test_a_number_out_of_range_beside_media_is_refused(number: str) -> None:
+    body = a_body(image_url=1)[:-1].decode() + f', "x": {number}}}'
+    with pytest.raises(BadRequest):
+        await inspected(body.encode())
+
+
+_JSON = st.recursive(
+    st.none() | st.integers() | st.text('a",[{\\\n'),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('a",[{\\'), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def values_in(value: object) -> int:
+    """Behind a bracket or a comma."""
+    if not isinstance(value, dict | list):
+        return 0
+    inner = value.values() if isinstance(value, dict) else value
+    return max(len(value), 1) + sum(map(values_in, inner))
+
+
+@given(value=_JSON, indent=st.none() | st.just(1))
+def test_what_a_body_holds_is_counted_before_it_is_decoded(value: object, indent: int | None) -> None:
+    body = {"image_url": "", "x": value}
+    text, holds = json.dumps(body, indent=indent).encode(), values_in(body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(media, "MOST_VALUES", holds)
+        media_of(text)
+        patch.setattr(media, "MOST_VALUES", holds - 1)
+        with pytest.raises(BadRequest, match="values are taken"):
+            media_of(text)
+
+
+async def test_a_body_of_countless_values_is_refused_and_a_long_text_is_not() -> None:
+    countless = a_body(image_url="data:,", x=[{}] * MOST_VALUES)
+    assert f"at most {MOST_VALUES} values" in await refusal(countless)
+    await inspected(a_body(image_url="data:,", x='[{"\\,' * MOST_VALUES))
+
+
+@pytest.mark.parametrize("name", ["image_url", "image_embeds"])
+async def test_media_are_counted(name: str) -> None:
+    one = {name: "data:,"}
+    most = [part(**one)["messages"][0]] * MOST_MEDIA
+    await inspected(a_body(messages=most), allow_parameters=("*",))
+    assert f"at most {MOST_MEDIA} pictures" in await refusal(a_body(messages=[*most, one]), allow_parameters=("*",))
+
+
+async def test_what_is_large_is_read_beside_other_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    here: list[bool] = []
+
+    def looking(body: bytes) -> media.Media:
+        here.append(threading.current_thread() is threading.main_thread())
+        return media_of(body)
+
+    def reading(schema: object) -> str | None:
+        here.append(threading.current_thread() is threading.main_thread())
+        return fault_of_schema(schema)
+
+    monkeypatch.setattr(api_armour, "media_of", looking)
+    monkeypatch.setattr(structures, "fault_of_schema", reading)
+    described = SCHEMA | {"description": "a" * (MOST_BYTES // 2)}
+    for fields, in_the_loop in (
+        ({"image_url": "data:,"}, True),
+        ({"image_url": "data:,", "x": "a" * api_armour.AT_ONCE}, False),
+        ({"tools": [{"name": "f", "input_schema": described}]}, True),
+        ({"tools": [{"name": f"f{i}", "input_schema": described} for i in range(3)]}, False),
+    ):
+        here.clear()
+        await inspected(a_body(**fields))
+        assert set(here) == {in_the_loop}, fields.keys()
+
+
+def patterns(characters: int, mark: str) -> dict[str, Any]:
+    """A schema whose patterns have so many in all."""
+    each = [("x" * (MOST_OF_A_PATTERN // 2) + f"{mark}{i:03}").ljust(MOST_OF_A_PATTERN, "y") for i in range(60)]
+    properties: dict[str, Any] = {}
+    for i, pattern in enumerate(each):
+        if characters <= 0:
+            break
+        properties[f"p{i}"] = {"pattern": pattern[:characters]}
+        characters -= MOST_OF_A_PATTERN
+    assert characters <= 0
+    return {"type": "object", "properties": properties}
+
+
+async def test_the_patterns_of_a_request_are_bounded_together() -> None:
+    half = MOST_OF_ALL_PATTERNS // 2
+    tools = [{"name": "f", "input_schema": patterns(half, "a")}, {"name": "g", "input_schema": patterns(half, "b")}]
+    named: dict[str, Any] = {"patternProperties": {"c": {}}}
+    await inspected(a_body(tools=tools))
+    assert "tools[2].input_schema: all patterns" in await refusal(a_body(tools=[*tools, {"input_schema": named}]))
+    for fields, place in (
+        ({"guided_regex": "a"}, "structured_outputs.regex"),
+        ({"guided_json": {"pattern": "a"}}, "structured_outputs.json"),
+        ({"response_format": {"json_schema": {"schema": {"items": [named]}}}}, "response_format.json_schema"),
+    ):
+        assert f"{place}: all patterns" in await refusal(a_body(tools=tools, **fields))
+
+
+@pytest.mark.parametrize("field", ["structured_outputs", "response_format", "text", "structural_tag"])
+async def test_a_structure_is_nested_so_deep_and_no_deeper(field: str) -> None:
+    def nested(deep: int) -> dict[str, Any]:
+        tag: dict[str, Any] = {"type": "any_text"}
+        for _ in range(deep):
+            tag = {"type": "sequence", "elements": [tag]}
+        return {"type": "structural_tag", "format": tag}
+
+    await inspected(a_body(**{field: nested(MOST_DEPTH // 2 - 2)}))
+    assert f"{MOST_DEPTH} deep" in await refusal(a_body(**{field: nested(MOST_DEPTH // 2)}))
 
 
 async def test_with_none_no_link_is_taken_and_data_is() -> None:

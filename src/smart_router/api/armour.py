@@ -1,14 +1,17 @@
 """What stands between a client and the model servers' known weaknesses: links to media, and dangerous parameters."""
 
+import asyncio
 from collections.abc import Iterable
 
 from smart_router.access.links import Link, Links
 from smart_router.api.body import Head
-from smart_router.api.media import may_hold_media, media_of
+from smart_router.api.media import Media, may_hold_media, media_of
 from smart_router.api.parameters import check_parameters, check_prompts, decoded, refuse_unless_allowed
 from smart_router.api.structures import Structures
 from smart_router.settings import Settings
 from smart_router.types import Attachment
+
+AT_ONCE = 64 * 1024  # bytes of a body beyond which looking for media in it does not hold up the other requests
 
 
 class Armour:
@@ -29,12 +32,13 @@ class Armour:
         """
         check_parameters(head, self._most_choices, self._allowed)
         check_prompts(head.prompt)
-        self._structures.check(head)
+        await self._structures.check(head)
         links: list[Link] = []
         if may_hold_media(body):
-            links, encoded = media_of(body)
-            for place, name in encoded:
+            media = await _media_of(body)
+            for place, name in media.encoded:
                 refuse_unless_allowed(name, place, self._allowed)
+            links = media.links
         if head.ref_audio and isinstance(voice := decoded("ref_audio", head.ref_audio), str):
             links.append(("ref_audio", voice))
         if links:
@@ -48,3 +52,7 @@ class Armour:
         links = [(f"attachments[{i}].url", one.url) for i, one in enumerate(attachments) if one.url is not None]
         if links:
             await self._links.admit(links)
+
+
+async def _media_of(body: bytes) -> Media:
+    return await asyncio.to_thread(media_of, body) if len(body) > AT_ONCE else media_of(body)

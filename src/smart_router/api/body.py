@@ -6,11 +6,9 @@ from functools import cache
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from smart_router.api.parameters import Parameters
+from smart_router.api.parameters import NO_RAW, Parameters
 from smart_router.api.wire import located
 from smart_router.errors import BadRequest
-
-NO_RAW = Raw()
 
 
 class Conversation(Struct):

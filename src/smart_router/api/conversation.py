@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from smart_router.api.body import NO_RAW, Head
-from smart_router.errors import BadRequest
+from smart_router.api.body import Head
+from smart_router.api.parameters import NO_RAW, decoded
 from smart_router.types import NOTHING, MediaKind
 
 DISTINCTIVE = 12  # characters of a first message from which on it tells conversations apart; "hi" does not
@@ -61,7 +61,7 @@ def last_turn(head: Head) -> Turn:
     field, raw = _conversation_of(head)
     if not raw:
         return Turn()
-    messages = _messages(_decoded(raw, _said, field))
+    messages = _messages(decoded(field, raw, _said))
     users = [i for i, message in enumerate(messages) if _is_turn(message)]
     if not users:
         return Turn(media=_media(messages))
@@ -114,7 +114,7 @@ def _opening(messages: Sequence[_Message], first: int, head: Head) -> tuple[str,
             return ()
     system = [_text(message) for message in messages[:first]]
     given = ((name, raw) for name, raw in (("system", head.system), ("instructions", head.instructions)) if raw)
-    system += [_text(_Message("system", _decoded(raw, _system, name))) for name, raw in given]
+    system += [_text(_Message("system", decoded(name, raw, _system))) for name, raw in given]
     return (bytes(head.user).decode(errors="replace"), said, reply, *system)
 
 
@@ -149,14 +149,3 @@ def _result(raw: Raw) -> Iterator[_Part]:
         return
     if isinstance(found, list):
         yield from (part for part in found if isinstance(part, _Part))
-
-
-def _decoded(raw: Raw, decoder: "msgspec.json.Decoder[Any]", field: str) -> Any:
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError as exc:
-        raise BadRequest(f"{field}: {exc}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise BadRequest(
-            f"{field}: cannot be read ({type(exc).__name__}); send it as the API's reference says"
-        ) from None

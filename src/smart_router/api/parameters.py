@@ -16,6 +16,7 @@ from smart_router.decide.parameters import REFUSED, is_allowed
 from smart_router.errors import BadRequest
 
 NO_RAW = Raw()
+_anything = msgspec.json.Decoder()
 _NOTHING = (b"", b"null", b"{}", b"0")
 
 
@@ -139,13 +140,15 @@ def refuse_unless_allowed(name: str, place: str, allowed: frozenset[str]) -> Non
         raise refused(name, place)
 
 
-def decoded(name: str, raw: Raw) -> Any:
+def decoded(name: str, raw: Raw, decoder: "msgspec.json.Decoder[Any]" = _anything) -> Any:
     """
     Raises:
-        BadRequest: it cannot be read.
+        BadRequest: it cannot be read; names it.
     """
     try:
-        return msgspec.json.decode(raw)
+        return decoder.decode(raw)
+    except msgspec.ValidationError as exc:  # of another type, or a number out of range
+        raise BadRequest(f"{name}: {exc}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise BadRequest(
             f"{name}: cannot be read ({type(exc).__name__}); send it as the API's reference says"
