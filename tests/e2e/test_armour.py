@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import Any
 
 import httpx2
@@ -115,6 +117,28 @@ def test_a_link_into_the_network_is_refused_as_an_attachment(router: Router, url
 @pytest.mark.parametrize("path", PATHS)
 def test_a_link_into_the_network_is_refused_on_every_path(router: Router, path: str) -> None:
     refused(router.post(path, with_link(path, INSIDE[2])), "must lead to a public host")
+
+
+@pytest.mark.parametrize("kind", ["tool_use", "mcp_call", "message"])
+def test_a_link_into_the_network_is_refused_whatever_type_the_request_gives_itself(router: Router, kind: str) -> None:
+    refused(router.post("/v1/responses", {"type": kind, **with_link("/v1/responses", INSIDE[2])}), "image_url")
+
+
+def test_a_number_that_nobody_can_read_is_refused_beside_a_picture(router: Router) -> None:
+    body = json.dumps(with_link(CHAT, OUTSIDE))[:-1] + ', "x": 1e999}'
+    refused(router.post(CHAT, body.encode()), "out of range")
+
+
+def test_a_body_of_countless_values_is_refused_and_holds_nobody_up(router: Router) -> None:
+    body = b'{"model": "auto", "messages": [], "image_url": "data:,", "x": [%s{}]}' % (b"{}," * 300_000)
+    with ThreadPoolExecutor(1) as beside:
+        asked, waits = beside.submit(router.post, CHAT, body), [0.0]
+        while not asked.done():
+            began = perf_counter()
+            router.get("/livez")
+            waits.append(perf_counter() - began)
+    refused(asked.result(), "values are taken")
+    assert max(waits) < 2.0, waits  # a walk through all of it takes twice as long, and more
 
 
 @pytest.mark.parametrize("path", PATHS)
