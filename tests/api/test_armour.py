@@ -330,7 +330,6 @@ LINKS: list[tuple[dict[str, Any], str]] = [
     ({"ref_audio": INSIDE}, "ref_audio"),
     (part(type="image", image=INSIDE), f"{FIRST}.image"),
     (part(image=INSIDE), f"{FIRST}.image"),
-    (part(type="image_pil", image_pil=INSIDE), f"{FIRST}.image_pil"),
     (part(type="audio", audio=INSIDE), f"{FIRST}.audio"),
     (part(type="video", video=INSIDE.upper()), f"{FIRST}.video"),
     (part(type="input_audio", input_audio=INSIDE), f"{FIRST}.input_audio"),

@@ -33,12 +33,10 @@ class Armour:
         check_parameters(head, self._most_choices, self._allowed)
         check_prompts(head.prompt)
         await self._structures.check(head)
-        links: list[Link] = []
-        if may_hold_media(body):
-            media = await _media_of(body)
-            for place, name in media.encoded:
-                refuse_unless_allowed(name, place, self._allowed)
-            links = media.links
+        media = await asyncio.to_thread(_media_of, body) if len(body) > AT_ONCE else _media_of(body)
+        for place, name in media.encoded:
+            refuse_unless_allowed(name, place, self._allowed)
+        links: list[Link] = [*media.links]
         if head.ref_audio and isinstance(voice := decoded("ref_audio", head.ref_audio), str):
             links.append(("ref_audio", voice))
         if links:
@@ -54,5 +52,5 @@ class Armour:
             await self._links.admit(links)
 
 
-async def _media_of(body: bytes) -> Media:
-    return await asyncio.to_thread(media_of, body) if len(body) > AT_ONCE else media_of(body)
+def _media_of(body: bytes) -> Media:
+    return media_of(body) if may_hold_media(body) else Media([], [])

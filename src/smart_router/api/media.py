@@ -15,18 +15,18 @@ MOST_MEDIA = 512  # data: URLs too; a server fetches and decodes each
 
 # A body without these has neither links nor encoded parts: the keys of all end so.
 _MARKS = (b'url"', b'_embeds"')
-_KEYS = {mark: re.compile(mark + rb"\s*+:") for mark in (b'image"', b'audio"', b'video"', b'_pil"')}  # values too
+_KEYS = {mark: re.compile(mark + rb"\s*+:") for mark in (b'image"', b'audio"', b'video"')}  # types are named so too
 _HIDING = (b"\\u005", b"\\u006", b"\\u007")  # escapes of the letters of these ends, and of the underscore
 _LINKS = frozenset({
     "image_url", "audio_url", "video_url", "file_url", "input_image", "input_audio", "image", "audio", "video",
-    "image_pil", "source", "file",
+    "source", "file",
 })  # fmt: skip
 # What these hold is a link if it looks like one, else the media themselves: base64 has no colon.
-_PLAIN = frozenset({"image", "audio", "video", "input_image", "input_audio", "image_pil"})
+_PLAIN = frozenset({"image", "audio", "video", "input_image", "input_audio"})
 _LOOKS_LIKE_A_LINK = re.compile(r"\s*[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 _PARTS = frozenset({
     "image", "audio", "video", "file", "document", "image_url", "audio_url", "video_url", "input_image", "input_audio",
-    "input_file", "image_pil",
+    "input_file",
 })  # fmt: skip
 _ENCODED = frozenset({"image_embeds", "audio_embeds", "video_embeds", "prompt_embeds"})
 # Fields of a request: a server fetches nothing that is named in these.
@@ -82,7 +82,7 @@ def media_of(body: bytes) -> Media:
 
 def _holds_more_than(most: int, body: bytes) -> bool:
     """A value stands behind a bracket or a comma. Strings are told apart only if there are too many of these in all."""
-    if _values(body) <= most:
+    if len(body) <= most or _values(body) <= most:
         return False
     found = 0
     for token in _TOKEN.finditer(_punctuation(body)):
