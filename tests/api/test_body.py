@@ -15,6 +15,8 @@ from smart_router.errors import BadRequest
 HEAVY_BYTES = 256 * 1024
 SERVED = 'org/model "7B" \\ தமிழ்'
 MOST_S = 0.5  # of our own processor time; it takes some hundredths
+HEAVIEST_BYTES = 16 * 1024 * 1024
+MOST_FOR_THE_HEAVIEST_S = 1.5  # likewise; it takes a tenth
 
 # JSON values as pieces of bytes, so that a test knows where each field's value begins and ends.
 
@@ -302,6 +304,16 @@ def test_a_heavy_body_takes_little_time(body: bytes) -> None:
     with_fields(body, {"stream": True})
     assert process_time() - begun < MOST_S
     assert json.loads(found)["model"] == SERVED
+
+
+@pytest.mark.parametrize("piece", [b'{"model":1}', b'"model"', b'"\\"model\\":"', b"[[]]"])
+def test_the_heaviest_body_takes_a_moment(piece: bytes) -> None:
+    body = b'{"a":[' + b",".join([piece] * (HEAVIEST_BYTES // (len(piece) + 1))) + b'],"model":"x","b":{"model":null}}'
+    head = read_head(body)
+    begun = process_time()
+    with_model(body, head, SERVED)
+    with_fields(body, {"stream": True})
+    assert process_time() - begun < MOST_FOR_THE_HEAVIEST_S
 
 
 @pytest.mark.parametrize("body", [body for name, body in HEAVY.items() if "long" in name or "quotes" in name])

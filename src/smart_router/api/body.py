@@ -2,8 +2,10 @@
 
 import re
 from functools import cache
+from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from smart_router.api.parameters import NO_RAW, Parameters
@@ -73,7 +75,7 @@ def with_model(body: bytes, head: Head, model: str) -> bytes:
         return body
     if not isinstance(head.model, str):
         return with_fields(body, {"model": model})
-    begin, end = _place_of_model(body)
+    begin, end = _only_model(body)
     return body[:begin] + msgspec.json.encode(model) + body[end:]
 
 
@@ -81,9 +83,9 @@ def with_fields(body: bytes, fields: dict[str, object]) -> bytes:
     """*body* with *fields* that it lacks put in front, and those that are null filled in."""
     lacking = {}
     for name, value in fields.items():
-        places = _values_of(name, body)
-        if places and body.startswith(b"null", places[-1]):  # the last of two fields of one name counts
-            body = body[: places[-1]] + msgspec.json.encode(value) + body[places[-1] + 4 :]
+        place = _place_of(name, body)
+        if place is not None and body[slice(*place)] == b"null":
+            body = body[: place[0]] + msgspec.json.encode(value) + body[place[1] :]
         else:
             lacking[name] = value
     if not lacking:
@@ -94,49 +96,50 @@ def with_fields(body: bytes, fields: dict[str, object]) -> bytes:
 
 
 # Possessive: a string that had to remember where to go back to would cost a hundred times its length in memory.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+')  # a closing quote may lie beyond the part looked at
 _MODEL = re.compile(rb'"model"\s*+:\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+")')
 _ESCAPED_LETTER = b"\\u006"  # m, o, d, e and l may be written so
 _END = re.compile(rb"\s*+\}")
 
 
-def _place_of_model(body: bytes) -> tuple[int, int]:
+def _only_model(body: bytes) -> tuple[int, int]:
     """
     Where the value of the outermost `model` begins and ends.
 
     1. There is only one place that looks like it: then that is it, as a decoder has found one.
-    2. Else the nesting tells: the field stands at depth one.
+    2. Else the decoder tells which is the last, and whether one comes before it.
 
     Raises:
         BadRequest: there are two, and servers differ in which one counts.
     """
     if body.count(b'"model"') == 1 and _ESCAPED_LETTER not in body and (only := _MODEL.search(body)):
         return only.span(1)  # 1
-    found = _values_of("model", body)
-    if len(found) > 1:
+    place = _place_of("model", body)  # 2
+    assert place is not None
+    if _place_of("model", _until_key(body, place[0])) is not None:
         raise BadRequest("model: is given twice; send it once")
-    value = _STRING.match(body, found[0])  # 2
-    assert value is not None
-    return value.span()
+    return place
 
 
-def _values_of(name: str, body: bytes) -> list[int]:
-    """Where the values of the outermost fields called *name* begin, in a body that a decoder has taken."""
-    found, depth, looked = [], 0, 0
-    for key in _key(name).finditer(body):
-        before = body[looked : key.start()]
-        between = _STRING.sub(b"", before)
-        depth += between.count(b"{") + between.count(b"[") - between.count(b"}") - between.count(b"]")
-        if (len(before) - len(before.rstrip(b"\\"))) % 2:  # the quote is escaped: this is the end of a longer key
-            looked = key.end()
-            continue
-        looked = key.start()
-        if depth == 1:
-            found.append(key.end())
-    return found
+def _until_key(body: bytes, value: int) -> bytes:
+    """The outermost object as far as the key of the *value* that begins there; no letter of the key is a quote."""
+    key = body.rindex(b'"', 0, body.rindex(b'"', 0, value))
+    return body[:key] + b'"":0}'
+
+
+def _place_of(name: str, body: bytes) -> tuple[int, int] | None:
+    """Where the value of the outermost field called *name* begins and ends; of several, of the last: it counts."""
+    found = _field(name).decode(body).value
+    if not found:
+        return None
+    begin = _address(found) - _address(body)  # a `Raw` is a view of what was decoded
+    assert body.startswith(found, begin)
+    return begin, begin + len(found)
 
 
 @cache
-def _key(name: str) -> re.Pattern[bytes]:
-    letters = (rf"(?:{re.escape(letter)}|\\u00(?i:{ord(letter):02x}))" for letter in name)
-    return re.compile(rf'"{"".join(letters)}"\s*+:\s*+'.encode())
+def _field(name: str) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(msgspec.defstruct("Field", [("value", Raw, NO_RAW)], rename={"value": name}))
+
+
+def _address(of: bytes | Raw) -> int:
+    return np.frombuffer(of, np.uint8).ctypes.data
