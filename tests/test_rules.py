@@ -24,6 +24,7 @@ AT_MOST_S = 5.0  # backtracking would take longer than the universe is old
         ("(?s)a.c", "a\nc", True),
         (r"\bкот\b", "кот", False),  # \b and \w know ASCII alone
         ("a\0b", "a\0b", True),
+        ("magic", "\ud800 magic", True),
     ],
 )
 def test_a_pattern_is_searched_for_anywhere(pattern: str, text: str, found: bool) -> None:

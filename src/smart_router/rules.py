@@ -69,7 +69,7 @@ def searching(pattern: str) -> Callable[[str], bool]:
         compiled = re2.compile(pattern, options)
     except (re2.error, UnicodeEncodeError) as exc:
         raise ValueError(f"{_why(exc)}; write a regular expression as RE2 knows them") from None
-    return lambda text: compiled.search(text.encode()) is not None
+    return lambda text: compiled.search(text.encode(errors="replace")) is not None  # halves of characters are none
 
 
 def _why(error: Exception) -> str:

@@ -87,7 +87,8 @@ def policed_router(folder: Path, recorder: Recorder, policy: dict[str, Any], **o
 
 @pytest.fixture(scope="module")
 def policed(recording: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Policed]:
-    with policed_router(tmp_path_factory.mktemp("policy"), recording, POLICY) as found:
+    folder, allowed = tmp_path_factory.mktemp("policy"), ["prompt_embeds"]
+    with policed_router(folder, recording, POLICY, allow_parameters=allowed) as found:
         yield found
 
 
@@ -247,6 +248,14 @@ def test_nor_instructions(anybody: Router, recorder: Recorder, path: str, more: 
     refused(anybody.post(path, {"model": AGENT, "max_tokens": 5} | more), recorder, SORRY)
 
 
+@pytest.mark.parametrize("name", [WORD, "audio"])
+def test_nor_the_words_of_a_tool(anybody: Router, recorder: Recorder, name: str) -> None:
+    properties = {name: {"type": "string", "description": f"Say {WORD}" if name != WORD else ""}}
+    tool = {"name": "say", "parameters": {"type": "object", "properties": properties}}
+    asked = saying(PYTHON) | {"model": AGENT, "tools": [{"type": "function", "function": tool}]}
+    refused(anybody.post(CHAT, asked), recorder, SORRY)
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -254,6 +263,8 @@ def test_nor_instructions(anybody: Router, recorder: Recorder, path: str, more: 
         ("/v1/audio/speech", {"input": WORD, "voice": "x"}),
         ("/v1/rerank", {"query": "x", "documents": [WORD]}),
         ("/v1/score", {"text_1": "x", "text_2": WORD}),
+        ("/v1/score", {"data_1": "x", "data_2": [WORD]}),
+        ("/v1/score", {"queries": "x", "items": [WORD]}),
     ],
 )
 def test_nor_a_text_that_is_not_to_be_answered(anybody: Router, recorder: Recorder, path: str, body: Any) -> None:
@@ -331,7 +342,7 @@ def test_classifying_says_the_same(anybody: Router, recorder: Recorder) -> None:
         ({"said": "my secret aaa"}, "use_cases[0].policy.deny[0]"),
         ({"said": "my secret hocus"}, "keys[{key}].deny[0]"),
         ({"said": "my secret", "max_tokens": 9999}, "max_tokens"),
-        ({"said": "my secret", "n": 9999}, "n"),
+        ({"said": "my secret", "n": MOST_CHOICES + 1}, "n"),
     ],
 )
 def test_a_refusal_leaves_a_line_without_the_text(

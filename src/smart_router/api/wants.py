@@ -1,12 +1,13 @@
 """What a request wants, read for an operator's rules: how much of an answer, and all that it says to the model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import inf
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
+from smart_router.api.said import messages_of
 from smart_router.errors import BadRequest
 from smart_router.types import Wish
 
@@ -14,19 +15,16 @@ TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 CHOICES = ("n", "best_of")
 # What a model gets to read, on any of the paths.
 SAID = (
-    "messages", "input", "prompt", "suffix", "system", "instructions", "tools", "functions", "documents", "query",
-    "queries", "text_1", "text_2", "chat_template", "chat_template_kwargs",
+    "messages", "previous_input_messages", "input", "prompt", "suffix", "system", "instructions", "instruction",
+    "tools", "functions", "response_format", "output_config", "text", "documents", "query", "queries", "items",
+    "text_1", "text_2", "data_1", "data_2", "ref_text", "chat_template", "chat_template_kwargs",
 )  # fmt: skip
 _EMBEDDED = "prompt_embeds"
-# Labels, which say nothing, and contents that are no text.
-_LABELS = frozenset({"role", "type"})
-_MOST_OF_A_LABEL = 40
-_BLOBS = frozenset({
-    "image_url", "audio_url", "video_url", "input_audio", "image_embeds", "image_pil", "audio", "video", "file_data",
-    "signature", "encrypted_content",
-})  # fmt: skip
+NO_RAW = Raw()
 
 _decode = msgspec.json.decode
+# Of a body nothing else is kept: it may have a million fields.
+_Fields = msgspec.defstruct("_Fields", [(name, Raw, NO_RAW) for name in (*TOKENS, *CHOICES, *SAID, _EMBEDDED)])
 
 
 class QueryWants(Struct, frozen=True):
@@ -61,25 +59,31 @@ class BodyWants(Struct, frozen=True):
         Raises:
             BadRequest: a field cannot be read; names it.
         """
-        fields = _decoded(self.body, dict[str, Raw], "the body")
+        fields = _decoded(self.body, _Fields, "the body")
         tokens = _numbers(fields, TOKENS) if self.limits else {}
         choices = _numbers(fields, CHOICES) if self.limits else {}
         open_ended = bool(self.limits) and tokens.keys().isdisjoint(self.limits)
         if not texts:
             return Wish(tokens, choices, open_ended)
-        said = {name: _decoded(fields[name], Any, name) for name in SAID if name in fields}
+        said = {name: _decoded(raw, Any, name) for name, raw in _given(fields, SAID)}
         unreadable = next((name for name, value in said.items() if _is_tokens(value)), None)
-        if unreadable is None and fields.get(_EMBEDDED, _NULL) != _NULL:
+        if unreadable is None and getattr(fields, _EMBEDDED) not in (NO_RAW, _NULL):
             unreadable = _EMBEDDED
-        found = tuple(text for value in said.values() for text in _messages(value))
-        return Wish(tokens, choices, open_ended, found, unreadable)
+        if unreadable is not None:
+            return Wish(tokens, choices, open_ended, unreadable=unreadable)
+        found = tuple(text for name, value in said.items() for text in messages_of(name, value))
+        return Wish(tokens, choices, open_ended, found)
 
 
 _NULL = Raw(b"null")
 
 
-def _numbers(fields: Mapping[str, Raw], names: tuple[str, ...]) -> dict[str, float]:
-    found = ((name, _number(fields[name])) for name in names if name in fields)
+def _given(fields: Struct, names: tuple[str, ...]) -> Iterator[tuple[str, Raw]]:
+    return ((name, raw) for name in names if (raw := getattr(fields, name)))
+
+
+def _numbers(fields: Struct, names: tuple[str, ...]) -> dict[str, float]:
+    found = ((name, _number(raw)) for name, raw in _given(fields, names))
     return {name: number for name, number in found if number is not None}
 
 
@@ -93,33 +97,10 @@ def _number(raw: Raw) -> float | None:
 
 def _is_tokens(value: Any) -> bool:
     """Or lists of them."""
-    return isinstance(value, list) and any(isinstance(one, int | list) for one in value)
-
-
-def _messages(value: Any) -> Iterator[str]:
-    """One text per message; what it consists of, line by line."""
-    for message in value if isinstance(value, list) else [value]:
-        if text := "\n".join(_texts(message)):
-            yield text
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """All texts within *value*, in order; not recursive, as nesting is the client's."""
-    left = [value]
-    while left:
-        value = left.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, list):
-            left.extend(reversed(value))
-        elif isinstance(value, dict):
-            left.extend(its for name, its in reversed(value.items()) if not _says_nothing(name, its, value))
-
-
-def _says_nothing(name: str, value: Any, owner: Mapping[str, Any]) -> bool:
-    if name in _LABELS:
-        return isinstance(value, str) and len(value) <= _MOST_OF_A_LABEL and value.isidentifier()
-    return name in _BLOBS or (name == "data" and owner.get("type") in ("base64", "redacted_thinking"))
+    return isinstance(value, list) and any(
+        isinstance(one, int) or (isinstance(one, list) and any(isinstance(inner, int) for inner in one))
+        for one in value
+    )
 
 
 def _decoded(raw: bytes | Raw, kind: Any, place: str) -> Any:
