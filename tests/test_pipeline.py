@@ -5,11 +5,13 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from smart_router.access.keyfile import change_keys, new_entry
 from smart_router.access.keyring import ANYBODY, KeyRing
 from smart_router.api.asgi import Handler
 from smart_router.api.auth import Door
@@ -24,7 +26,8 @@ from smart_router.observe.metrics import Metrics
 from smart_router.observe.stats import Stats, report
 from smart_router.opening import Opener
 from smart_router.pipeline import Pipeline, standing_of
-from smart_router.sessions.base import Key, Limits
+from smart_router.registry import Registry
+from smart_router.sessions.base import Key, Limits, Pin
 from smart_router.sessions.memory import EmbeddedStore
 from smart_router.shadow import Shadow
 from smart_router.types import Lane, Usage
@@ -32,7 +35,17 @@ from smart_router.upstream import KINDS
 from smart_router.upstream.base import Answer, Call, Forward, Forwarded, Piece
 from smart_router.upstream.fleet import Fleet
 from tests.choosing import REGISTRY, FakeClassifier
-from tests.fakes import PIXEL, FakeAnswer, FakeUpstream, a_lane, a_session, settings
+from tests.fakes import (
+    PIXEL,
+    FakeAnswer,
+    FakeUpstream,
+    a_lane,
+    a_model,
+    a_registry,
+    a_session,
+    a_use_case,
+    settings,
+)
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -87,16 +100,16 @@ class Answered:
 class Router:
     """Everything that a request meets but the socket, with a scripted classifier and servers that answer."""
 
-    def __init__(self, share: float = 0.0, **changed: Any) -> None:
+    def __init__(self, share: float = 0.0, registry: Registry = REGISTRY, **changed: Any) -> None:
         chosen = settings(**changed)
         self.classifier, self.store, self.stats = FakeClassifier(), EmbeddedStore(Limits()), Stats()
-        metrics, fleet = Metrics(), Fleet(REGISTRY, chosen)
-        every_turn = Chooser(REGISTRY, self.classifier, settings(routing_mode="standard"))
+        metrics, fleet = Metrics(), Fleet(registry, chosen)
+        every_turn = Chooser(registry, self.classifier, settings(routing_mode="standard"))
         self.shadow = Shadow(every_turn, metrics, self.stats, share)
-        chooser, opener = Chooser(REGISTRY, self.classifier, chosen), Opener(fleet, chosen, metrics)
+        chooser, opener = Chooser(registry, self.classifier, chosen), Opener(fleet, chosen, metrics)
         pipeline = Pipeline(chosen, chooser, self.store, fleet, opener, metrics, (self.stats,), self.shadow)
-        desk = Desk(Door(KeyRing(chosen, REGISTRY.use_cases, REGISTRY.models)), chosen, (self.stats,))
-        ours, openai = RouteApi(pipeline, desk, REGISTRY.defaults), OpenAIApi(pipeline, desk, REGISTRY)
+        desk = Desk(Door(KeyRing(chosen, registry.use_cases, registry.models)), chosen, (self.stats,))
+        ours, openai = RouteApi(pipeline, desk, registry.defaults), OpenAIApi(pipeline, desk, registry)
         self.front = Front({"/route": ours.route, "/classify": ours.classify}, openai, {})
         self.handler: Handler = self.front
 
@@ -323,6 +336,38 @@ def test_earlier_are_the_use_cases_of_the_other_lanes() -> None:
     assert found is not None
     assert (found.use_case, found.confidence, found.earlier) == ("tts", 0.6, frozenset({"agent", "stt"}))
     assert standing_of(None) is None
+
+
+# a key that is for some use cases of a model
+
+
+SHARED = a_registry(a_model("writer"), use_cases=[a_use_case("agent", "writer"), a_use_case("search", "writer")])
+
+
+@pytest.mark.parametrize(
+    ("allowed", "standing", "status"),
+    [
+        (["search"], "search", 200),
+        (["search"], "agent", 403),
+        (["agent"], "search", 403),
+        (["agent"], None, 200),
+        (["agent", "search"], "search", 200),
+    ],
+)
+async def test_a_named_model_is_for_a_key_where_its_session_stands(
+    servers: None, tmp_path: Path, allowed: list[str], standing: str | None, status: int
+) -> None:
+    path, (key, entry) = tmp_path / "keys.json", new_entry("test", ["route"], use_cases=allowed)
+    change_keys(path, lambda _: [entry])
+    router = Router(registry=SHARED, api_keys_file=path)
+    if standing is not None:
+        lane = a_lane(standing, "writer", "http://writer:8000")
+        await router.store.commit(Key(entry.id, "s1"), Pin("writer", lane, 0))
+    headers = {"Authorization": f"Bearer {key}", "X-Session-ID": "s1"}
+    answered = await router.chat(FIRST, model="writer", headers=headers)
+    assert answered.status == status, answered.body
+    if status == 200:
+        assert answered.headers["x-route-use-case"] == (standing or "agent")
 
 
 # the shadow

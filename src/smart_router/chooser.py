@@ -109,9 +109,12 @@ class Chooser:
         """What the operator lets *ask* ask for; None: anything."""
         return self._rules.on(ask, decision.use_case)
 
-    def ruled_alike(self, model: str) -> bool:
-        """Whatever use case *model* is asked for, the same rules apply."""
-        return model in self._ruled_alike
+    def ruled_alike(self, ask: Ask, model: str) -> bool:
+        """Whatever use case *model* is asked for, the same rules apply, and the caller's key is for it or is not."""
+        if ask.grant is None or ask.grant.use_cases is None:
+            return model in self._ruled_alike
+        permitted = {use_case in ask.grant.use_cases for use_case in self._served_by[model]}
+        return model in self._ruled_alike and len(permitted) == 1
 
     def _found(self, ask: Ask, use_case: str, seen: frozenset[MediaKind]) -> tuple[Model, ...]:
         models = self._registry.models

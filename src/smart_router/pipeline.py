@@ -163,9 +163,9 @@ class Pipeline:
 
     def _needs_no_session(self, ask: Ask) -> bool:
         model = ask.model
-        return (
-            model is not None and ask.rate is None and self._fleet.is_alone(model) and self._chooser.ruled_alike(model)
-        )
+        if model is None or ask.rate is not None or not self._fleet.is_alone(model):
+            return False
+        return self._chooser.ruled_alike(ask, model)
 
     async def _serve_meanwhile(
         self, ask: Ask, beginning: Coroutine[Any, Any, Begun], timing: Timing, attempt: _Attempts, kind: type[_E]
