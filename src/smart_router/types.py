@@ -17,6 +17,7 @@ RESPONSE_ID = r"[A-Za-z0-9_-]{1,128}"  # of a stored response
 Keeps = Literal["session", "peek", "nothing"]  # "peek": a session is looked at, but not counted, prolonged or moved
 
 NOTHING: frozenset[Any] = frozenset()
+ANY = "*"  # in a setting that lists names: all of them
 MEDIA_KINDS: tuple[MediaKind, ...] = ("image", "audio", "video")
 SCOPES: tuple[Scope, ...] = ("route", "admin", "metrics")
 

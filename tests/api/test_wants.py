@@ -2,11 +2,13 @@
 
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smart_router.api.wants import BodyWants, QueryWants
 from smart_router.errors import BadRequest
@@ -146,6 +148,35 @@ def test_names_of_pictures_and_sounds_hide_nothing_from_the_reader_of_a_tool(nam
     assert "magic" in "\n".join(texts(messages=[a_call(content=[{"type": "image", name: value}])]))
     assert "magic" in "\n".join(texts(chat_template_kwargs={name: value}))
     assert "magic" in "\n".join(texts(messages=[{"role": "developer", "tools": [a_tool(**{name: value})]}]))
+
+
+STRANGE = st.text(st.characters(codec="utf-8"), min_size=1, max_size=5).map("magic ".__add__)
+NAMED = st.sampled_from(
+    ["audio", "data", "source", "content", "output", "type", "role", "arguments", "file", "image_url"]
+)
+VALUES = st.recursive(
+    st.one_of(STRANGE, st.none(), st.booleans()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(STRANGE | NAMED, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def made_up(value: Any) -> Iterator[str]:
+    """All texts, and all names but those of the APIs."""
+    if isinstance(value, str):
+        yield value
+    for inner in value if isinstance(value, list) else ():
+        yield from made_up(inner)
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        yield from (name,) if name.startswith("magic") else ()
+        yield from made_up(inner)
+
+
+@given(value=VALUES)
+def test_nothing_that_a_tool_reads_goes_unread(value: Any) -> None:
+    for fields in ({"messages": [a_call(x=value)]}, {"tools": [a_tool(x=value)]}, {"documents": [{"x": value}]}):
+        said = "\n".join(texts(**fields))
+        assert [text for text in made_up(value) if text not in said] == []
 
 
 def test_nor_do_they_within_a_part_that_is_text() -> None:

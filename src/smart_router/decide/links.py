@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-ANY = "*"
+from smart_router.types import ANY
+
 MOST_OF_A_URL = 8192  # characters
 
 MOST_FRAMES = 128  # of a video sent as pictures in one data: URL

@@ -1,6 +1,6 @@
 """The parameters of OpenAI-style bodies that have stopped or starved model servers, by their names."""
 
-ANY = "*"
+from smart_router.types import ANY
 
 # What a server may be made to do with these no bound makes harmless, or only the operator knows which would.
 REFUSED = (
