@@ -179,8 +179,9 @@ def test_nothing_that_a_tool_reads_goes_unread(value: Any) -> None:
         assert [text for text in made_up(value) if text not in said] == []
 
 
-def test_nor_do_they_within_a_part_that_is_text() -> None:
-    parts = [{"type": "text", "text": "", "audio": "magic"}]
+@pytest.mark.parametrize("kind", ["text", "input_text", "output_text", "refusal", "tool_use", "function_call"])
+def test_nor_do_they_within_a_part_that_is_text(kind: str) -> None:
+    parts = [{"type": kind, "text": "", "audio": "magic"}]
     assert texts(messages=[{"role": "user", "content": parts}]) == ("magic",)
 
 
@@ -207,6 +208,8 @@ CALLED: dict[str, Callable[[str], dict[str, Any]]] = {
         r'{"a":"\ud800","b":"\u006dagic","b":""}',
         r'{"a":"\n\u006d\u0061\u0067\u0069\u0063\ud83d\ude00"}',
         "{" * 5000 + r'"\u006dagic"',
+        '{"a":"\n\\u006dagic"}',
+        r'{"a":"\q","b":"\u006dagic"}',
     ],
 )
 def test_what_servers_unescape_for_a_model_is_read_as_it_reads_it(called: Any, arguments: str) -> None:
@@ -215,8 +218,8 @@ def test_what_servers_unescape_for_a_model_is_read_as_it_reads_it(called: Any, a
     assert "magic" in said.removeprefix(arguments)
 
 
-def test_arguments_that_are_no_json_are_read_as_they_are_written() -> None:
-    assert texts(**CALLED["an item"](r'{"a":"\q","b":"\u0061"}')) == ("f\n" + r'{"a":"\q","b":"\u0061"}',)
+def test_what_cannot_be_unescaped_stays_as_it_is_written() -> None:
+    assert texts(**CALLED["an item"](r'{"a":"\q","b":"c"}')) == ("f\n" + r'{"a":"\q","b":"c"}',)
 
 
 def test_numbers_that_a_model_reads_are_read() -> None:

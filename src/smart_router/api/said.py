@@ -9,6 +9,7 @@ its description, the same names are a client's own, and what they hold is read.
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 # Where in a field a value stands: a message, a part of its content, what holds a part's bytes, or anywhere else.
@@ -130,13 +131,12 @@ def _says_nothing(name: str, value: Any, owner: Mapping[str, Any], kind: _Kind) 
 
 
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_read = json.JSONDecoder(strict=False).raw_decode
 
 
 def _unescaped(written: str) -> Iterator[str]:
     """The texts of JSON that are *written* with escapes: servers read them before a model does."""
     for found in _STRING.finditer(written):
         if "\\" in found[0]:
-            try:
-                yield json.loads(found[0], strict=False)
-            except ValueError:  # then it is no JSON, and stays as it is written
-                return
+            with suppress(ValueError):  # then it stays as it is written
+                yield _read(found[0])[0]
