@@ -25,8 +25,8 @@ class Process(Router):
     process: "subprocess.Popen[bytes]"
 
     def status(self) -> int | None:
-        """Of /ready, on a connection of its own; None if nobody listens."""
-        with suppress(httpx2.ConnectError):
+        """Of /ready, on a connection of its own; None if nobody listens, or takes it any more."""
+        with suppress(httpx2.ConnectError, httpx2.ReadError, httpx2.RemoteProtocolError):
             return self.http.get("/ready", headers=ONCE).status_code
         return None
 
