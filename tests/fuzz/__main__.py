@@ -39,7 +39,9 @@ def holds(target: str, seconds: int, folder: Path, *more: str) -> bool:
     options = [f"-max_total_time={seconds}", f"-timeout={SLOWEST_S}", f"-artifact_prefix={folder}/"]
     options += [f"-dict={dictionary}", "-print_final_stats=1", *more, str(corpus)]
     command = [sys.executable, "-m", "tests.fuzz.guided", target, *options]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    ended = subprocess.run(command, cwd=ROOT, check=False).returncode
+    print(f"{target}: ended with {ended}", file=sys.stderr, flush=True)
+    return ended == 0
 
 
 def _entry(word: bytes) -> str:

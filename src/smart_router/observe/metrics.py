@@ -46,7 +46,7 @@ class Metrics:
         self.model_state = self._gauge("model_state", "1 for the state that a model is in.", "model", "state")
         self.shadow_checks = self._counter("shadow_checks", "Bypassed turns that were classified afterwards.")
         self.shadow_disagreement = self._counter("shadow_disagreement", "Of these, those that would have switched.")
-        # *reason* is rate, concurrency, queue_full, queue_timeout or policy.
+        # *reason* is rate, concurrency, queue_full, queue_timeout, links or policy.
         self.limited = self._counter("limited", "Requests refused by a limit.", "reason")
         self.queue_depth = self._gauge("queue_depth", "Requests that wait for a place at a model now.", "model")
         self.queue_wait = self._histogram("queue_seconds", "Waits for a place, of requests that had to wait.", "model")
