@@ -522,10 +522,11 @@ async def test_what_is_large_is_read_beside_other_requests(monkeypatch: pytest.M
 
     monkeypatch.setattr(api_armour, "media_of", looking)
     monkeypatch.setattr(structures, "fault_of_schema", reading)
-    described = SCHEMA | {"description": "a" * (MOST_BYTES // 2)}
+    described = SCHEMA | {"description": "a" * (structures.AT_ONCE // 2)}
     for fields, in_the_loop in (
         ({"image_url": "data:,"}, True),
         ({"image_url": "data:,", "x": "a" * api_armour.AT_ONCE}, False),
+        ({"image_url": "data:,", "x": "a" * api_armour.SCANNED_AT_ONCE}, False),
         ({"tools": [{"name": "f", "input_schema": described}]}, True),
         ({"tools": [{"name": f"f{i}", "input_schema": described} for i in range(3)]}, False),
     ):

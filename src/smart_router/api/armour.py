@@ -5,13 +5,15 @@ from collections.abc import Iterable
 
 from smart_router.access.links import Link, Links
 from smart_router.api.body import Head
-from smart_router.api.media import Media, may_hold_media, media_of
+from smart_router.api.media import NO_MEDIA, Media, may_hold_media, media_of
 from smart_router.api.parameters import check_parameters, check_prompts, decoded, refuse_unless_allowed
 from smart_router.api.structures import Structures
 from smart_router.settings import Settings
 from smart_router.types import Attachment
 
-AT_ONCE = 64 * 1024  # bytes of a body beyond which looking for media in it does not hold up the other requests
+# Bytes of a body beyond which it does not hold up the other requests,
+AT_ONCE = 8 * 1024  # to walk through its objects,
+SCANNED_AT_ONCE = 64 * 1024  # to see whether it may have media at all.
 
 
 class Armour:
@@ -33,7 +35,7 @@ class Armour:
         check_parameters(head, self._most_choices, self._allowed)
         check_prompts(head.prompt)
         await self._structures.check(head)
-        media = await asyncio.to_thread(_media_of, body) if len(body) > AT_ONCE else _media_of(body)
+        media = await _media_of(body)
         for place, name in media.encoded:
             refuse_unless_allowed(name, place, self._allowed)
         links: list[Link] = [*media.links]
@@ -52,5 +54,11 @@ class Armour:
             await self._links.admit(links)
 
 
-def _media_of(body: bytes) -> Media:
-    return media_of(body) if may_hold_media(body) else Media([], [])
+async def _media_of(body: bytes) -> Media:
+    if len(body) <= SCANNED_AT_ONCE and not may_hold_media(body):
+        return NO_MEDIA
+    return await asyncio.to_thread(_found_in, body) if len(body) > AT_ONCE else media_of(body)
+
+
+def _found_in(body: bytes) -> Media:
+    return media_of(body) if may_hold_media(body) else NO_MEDIA

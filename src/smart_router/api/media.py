@@ -47,8 +47,11 @@ Place = Sequence[str | int]
 class Media(NamedTuple):
     """*links*, each with its place, and the parts that are *encoded* already, by place and name."""
 
-    links: list[tuple[str, str]]
-    encoded: list[tuple[str, str]]
+    links: Sequence[tuple[str, str]]
+    encoded: Sequence[tuple[str, str]]
+
+
+NO_MEDIA = Media((), ())
 
 
 def may_hold_media(body: bytes) -> bool:
@@ -71,13 +74,14 @@ def media_of(body: bytes) -> Media:
         raise BadRequest(
             f"the body: beside media, at most {MOST_VALUES} values are taken, objects and lists included; send fewer"
         )
-    media = Media([], [])
+    links: list[tuple[str, str]] = []
+    encoded: list[tuple[str, str]] = []
     for place, part in _objects(decoded("the body", Raw(body))):
-        media.links.extend((_written((*place, name)), url) for name, url in _links(part))
-        media.encoded.extend((_written(place), name) for name in _encoded(part))
-        if len(media.links) + len(media.encoded) > MOST_MEDIA:
+        links += ((_written((*place, name)), url) for name, url in _links(part))
+        encoded += ((_written(place), name) for name in _encoded(part))
+        if len(links) + len(encoded) > MOST_MEDIA:
             raise BadRequest(f"the body: at most {MOST_MEDIA} pictures, sounds and videos are taken; send fewer")
-    return media
+    return Media(links, encoded)
 
 
 def _holds_more_than(most: int, body: bytes) -> bool:

@@ -22,7 +22,7 @@ MOST_BYTES = 64 * 1024  # of each; of each tool
 MOST_TOOLS = 512
 MOST_OF_ALL_TOOLS = 1024 * 1024
 MOST_OF_ALL_PATTERNS = 64 * 1024  # characters, of a request: two microseconds each to read
-AT_ONCE = 64 * 1024  # bytes beyond which reading them does not hold up the other requests
+AT_ONCE = 8 * 1024  # bytes beyond which reading them does not hold up the other requests
 MOST_KNOWN = 1024  # digests of what was found to be right: agents send their tools with every turn
 
 # Of older servers: what the field would be called within `structured_outputs`.
