@@ -146,6 +146,8 @@ async def test_an_honest_parameter_passes(fields: dict[str, Any]) -> None:
         ({"stop_token_ids": [1] * 257}, "stop_token_ids"),
         ({"prompt": ["a"] * (MOST_PROMPTS + 1)}, "prompt"),
         ({"prompt": [[1]] * (MOST_PROMPTS + 1)}, "prompt"),
+        ({"prompt": ["a", {"b": 1}]}, "prompt[1]"),
+        ({"prompt": [[[1]]]}, "prompt[0]"),
         ({"chat_template": "{% for i in range(10**9) %}{% endfor %}"}, "chat_template"),
         ({"prompt_embeds": "AAAA"}, "prompt_embeds"),
         ({"prompt_embeds": ["AAAA"]}, "prompt_embeds"),

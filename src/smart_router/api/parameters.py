@@ -72,7 +72,8 @@ MACHINERY = frozenset({
     "continue_final_message", "padding", "truncation", "max_length", "return_tensors", "return_dict",
     "return_assistant_tokens_mask", "tokenizer_kwargs", "tokenizer", "model_config", "template_kwargs", "self",
 })  # fmt: skip
-_MANY = re.compile(rb"\s*\[\s*[\[\"]")  # prompts; a list of numbers is one prompt
+_MANY = re.compile(rb"\s*+\[(?=\s*+[\[\"])")  # prompts; a list of numbers is one prompt
+_PROMPT = re.compile(rb'\s*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|\[[^\[\]{}"]*+\])\s*+[,\]]')  # with what follows it
 _ARGUMENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
@@ -118,11 +119,20 @@ def check_parameters(given: Parameters, most_choices: int, allowed: frozenset[st
 
 def check_prompts(prompt: Raw) -> None:
     """
+    One after the other, not all at once: a body may hold millions.
+
     Raises:
-        BadRequest: there are too many.
+        BadRequest: there are too many, or among them something that is neither a text nor a list of tokens.
     """
-    if _MANY.match(prompt) and len(msgspec.json.decode(prompt, type=list[Raw])) > MOST_PROMPTS:
-        raise BadRequest(f"prompt: at most {MOST_PROMPTS} are taken at once; send fewer")
+    found = _MANY.match(prompt)
+    count = 0
+    while found is not None and found[0][-1:] != b"]":
+        count += 1
+        if count > MOST_PROMPTS:
+            raise BadRequest(f"prompt: at most {MOST_PROMPTS} are taken at once; send fewer")
+        found = _PROMPT.match(prompt, found.end())
+        if found is None:
+            raise BadRequest(f"prompt[{count - 1}]: is neither a text nor a list of tokens; send one of these")
 
 
 def refused(name: str, place: str) -> BadRequest:
