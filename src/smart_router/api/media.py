@@ -13,9 +13,8 @@ from smart_router.errors import BadRequest
 MOST_VALUES = 100_000
 MOST_MEDIA = 512  # data: URLs too; a server fetches and decodes each
 
-# A body without these has neither links nor encoded parts: the keys of all end so.
-_MARKS = (b'url"', b'_embeds"')
-_KEYS = {mark: re.compile(mark + rb"\s*+:") for mark in (b'image"', b'audio"', b'video"')}  # types are named so too
+# A body without `url"`, `_embeds"` and these keys has neither links nor encoded parts: all their names end so.
+_TYPES = re.compile(rb'(?:image|audio|video)"\s*+:')  # types are named so too
 _HIDING = (b"\\u005", b"\\u006", b"\\u007")  # escapes of the letters of these ends, and of the underscore
 _LINKS = frozenset({
     "image_url", "audio_url", "video_url", "file_url", "input_image", "input_audio", "image", "audio", "video",
@@ -55,12 +54,16 @@ NO_MEDIA = Media((), ())
 
 
 def may_hold_media(body: bytes) -> bool:
-    """In a few microseconds; False is certain."""
-    return (
-        any(mark in body for mark in _MARKS)
-        or any(mark in body and key.search(body) for mark, key in _KEYS.items())
-        or (b"\\u00" in body and any(mark in body for mark in _HIDING))
-    )
+    """False is certain. Written out, as every request comes by."""
+    if b'url"' in body or b'_embeds"' in body:
+        return True
+    if b'image"' in body or b'audio"' in body or b'video"' in body:
+        return _TYPES.search(body) is not None or _is_hiding(body)
+    return b"\\u00" in body and _is_hiding(body)
+
+
+def _is_hiding(body: bytes) -> bool:
+    return any(escape in body for escape in _HIDING)
 
 
 def media_of(body: bytes) -> Media:
