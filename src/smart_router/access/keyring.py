@@ -87,8 +87,8 @@ class KeyRing:
         Raises:
             ConfigurationError: a key is limited to a name that is not among these.
         """
-        for entry in read_keys(self._path) if self._path is not None else ():
-            _check(str(self._path), entry, use_cases, models)
+        if self._path is not None:
+            _entries(self._path, use_cases, models)
 
     def know(self, use_cases: Collection[str], models: Collection[str]) -> None:
         """These are the names from now on: a file that named others may be right now."""
@@ -110,15 +110,24 @@ class KeyRing:
             self.refresh()
 
     def _read(self, path: Path) -> dict[str, _Known]:
-        entries = read_keys(path)
-        for entry in entries:
-            _check(str(path), entry, self._use_cases, self._models)
+        entries = _entries(path, self._use_cases, self._models)
         if not entries and not self._shared:
             log.warning("there is no key in the file: nobody can come in", file=str(path))
         return {e.sha256: _Known(e.sha256, _grant(e, self._rate, _rules(path, e))) for e in entries}
 
 
-def _check(path: str, entry: Entry, use_cases: Collection[str], models: Collection[str]) -> None:
+def _entries(path: Path, use_cases: Collection[str], models: Collection[str]) -> tuple[Entry, ...]:
+    """
+    Raises:
+        ConfigurationError: the file cannot be used, or a key is limited to a name that is not among these.
+    """
+    entries = read_keys(path)
+    for entry in entries:
+        _check(path, entry, use_cases, models)
+    return entries
+
+
+def _check(path: Path, entry: Entry, use_cases: Collection[str], models: Collection[str]) -> None:
     for field, known in (("use_cases", use_cases), ("models", models)):
         for name in getattr(entry, field) or ():
             if name not in known:

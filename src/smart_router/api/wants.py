@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from smart_router.api.parameters import NO_RAW
 from smart_router.api.said import messages_of
 from smart_router.errors import BadRequest
 from smart_router.types import Wish
@@ -20,7 +21,6 @@ SAID = (
     "text_1", "text_2", "data_1", "data_2", "ref_text", "chat_template", "chat_template_kwargs",
 )  # fmt: skip
 _EMBEDDED = "prompt_embeds"
-NO_RAW = Raw()
 
 _decode = msgspec.json.decode
 # Of a body nothing else is kept: it may have a million fields.

@@ -69,8 +69,9 @@ class Lease:
         if self._held:
             self._held = False
             self._server.in_flight -= 1
-            if self._server.queue:
-                self._server.queue.serve()
+            queue = self._server.replicas.queue
+            if queue:
+                queue.serve()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,6 @@ class Server:
         "limit",
         "load",
         "load_until",
-        "model",
-        "queue",
         "record",
         "replicas",
         "resting_until",
@@ -46,18 +44,20 @@ class Server:
 
     def __init__(self, replicas: "Replicas", endpoint: str, upstream: Upstream) -> None:
         self.replicas = replicas
-        self.model = model = replicas.model
-        self.queue = replicas.queue
         self.endpoint = endpoint
         self.upstream = upstream
         self.seed = seed(endpoint)
-        self.limit = model.max_in_flight
+        self.limit = replicas.model.max_in_flight
         self.in_flight = 0
         self.load = Load()
         self.elsewhere = 0
         self.load_until = self.fit_at = self.resting_until = self.usable_at = 0.0
         self.health = Health()
         self.record = Record()
+
+    @property
+    def model(self) -> Model:
+        return self.replicas.model
 
     @property
     def sound(self) -> bool:
@@ -93,7 +93,7 @@ class Replicas:
         self._place(model)
         self._arrange()
         for server in self.servers:
-            server.model, server.limit = model, model.max_in_flight
+            server.limit = model.max_in_flight
         self._readmit(now)
         self.queue.serve()  # there may be more room
         return [server for server in self.servers if server not in before]
