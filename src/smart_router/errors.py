@@ -17,6 +17,7 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     ├── BadConfiguration 422           a file of the operator's is at fault; the message names the place
     ├── UpstreamError 502              one attempt at one replica failed
     │   ├── BackendUnreachable         no connection; another replica may answer
+    │   ├── BackendAsleep              its server sleeps: it has to be woken first
     │   ├── BackendBroke               an answer that cannot be used
     │   │   ├── BackendLost            the connection broke
     │   │   └── BackendAway            a proxy in front of it says that it is not there
@@ -25,11 +26,13 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     │   └── BackendRejected 4xx        the model server refuses this request: no other replica would take it
     │       └── ContextOverflow        it is too long for the model; with less of the conversation it may fit
     └── NoModelAvailable 503           nothing that serves the use case answers
+        ├── ModelNotReady              it sleeps, and could not be woken in time
         ├── LinksWait                  too many hosts of other links are being looked up; no model was asked
         └── Overloaded                 it has no room: its queue is full, or the wait was too long
 
 Not for clients: ConfigurationError (stops the start), StoreUnavailable (sessions go on in the process; 503 for what
-only Redis could do), ArtifactUnusable (the classifier goes on with what it has).
+only Redis could do), ArtifactUnusable (the classifier goes on with what it has), LifecycleFailed (a model could not be
+woken or put to sleep).
 """
 
 from smart_router.types import Admission, Decision
@@ -152,6 +155,14 @@ class BackendUnreachable(UpstreamError):
     replica_at_fault = True
 
 
+class BackendAsleep(UpstreamError):
+    """It has done nothing wrong."""
+
+    status = 503
+    code = "upstream_asleep"
+    retry_after_s = 1.0
+
+
 class BackendBroke(UpstreamError):
     code = "upstream_broke"
 
@@ -193,6 +204,10 @@ class NoModelAvailable(RouterError):
     retry_after_s = 2.0
 
 
+class ModelNotReady(NoModelAvailable):
+    code = "model_not_ready"
+
+
 class LinksWait(NoModelAvailable):
     code = "overloaded"
     retry_after_s = 1.0
@@ -220,3 +235,7 @@ class StoreUnavailable(Exception):
 
 class ArtifactUnusable(Exception):
     """A classifier artifact is missing, damaged or stale; the message says which."""
+
+
+class LifecycleFailed(Exception):
+    """A model could not be woken or put to sleep; the message names it and says what an operator should change."""

@@ -1,5 +1,6 @@
-"""Opens an answer: one replica after the other is asked, until one accepts."""
+"""Opens an answer: one replica after the other is asked, until one accepts. A model that sleeps is woken first."""
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from time import monotonic
 from typing import Generic, Protocol, TypeVar
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 
 from smart_router.decide import memory
 from smart_router.errors import (
+    BackendAsleep,
     BackendBusy,
     BackendRejected,
     BackendUnreachable,
@@ -18,12 +20,13 @@ from smart_router.errors import (
     UpstreamError,
 )
 from smart_router.observe.metrics import Metrics
+from smart_router.place_search import PlaceSearch, sooner
 from smart_router.registry import Model
 from smart_router.sessions.base import Begun
 from smart_router.settings import Settings
 from smart_router.types import Ask, Headers, Session, Trace
 from smart_router.upstream.base import Answer, Call
-from smart_router.upstream.fleet import NOBODY, AllBusy, Fleet, Lease, NoReplica
+from smart_router.upstream.fleet import Fleet, Lease, NoReplica
 
 log = structlog.get_logger("opening")
 
@@ -46,6 +49,21 @@ class Attempt(Protocol[_A_co]):
     def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Awaitable[_A_co]: ...
 
 
+class Waker(Protocol):
+    """Of models that come and go: `lifecycle/manager.py`."""
+
+    async def awake(self, model: str, within_s: float) -> None:
+        """
+        Return when *model* is awake.
+
+        Raises:
+            ModelNotReady, Overloaded: it is not, in time.
+        """
+
+    def used(self, model: str, session: str) -> None:
+        """It answers *session* now."""
+
+
 class Opened(Generic[_A]):
     """A model server accepted the request."""
 
@@ -57,12 +75,13 @@ class Opened(Generic[_A]):
 
 
 class Opener:
-    """Knows the fleet and the deadlines; counts failures, retries and waits."""
+    """Knows the fleet and the deadlines; counts failures, retries and waits. Without a *waker* nothing is woken."""
 
-    def __init__(self, fleet: Fleet, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, fleet: Fleet, settings: Settings, metrics: Metrics, waker: Waker | None = None) -> None:
         self._fleet = fleet
         self._settings = settings
         self._metrics = metrics
+        self._waker = waker
 
     async def open(
         self, ask: Ask, candidates: Sequence[Model], session: Session | None, attempt: Attempt[_A]
@@ -76,37 +95,49 @@ class Opener:
         """
         failure: RouterError | None = None
         until = monotonic() + self._settings.open_timeout
-        search = PlaceSearch(self._fleet, ask, candidates, session)
+        search = PlaceSearch(self._fleet, ask, candidates, session, wakes=self._waker is not None)
         self._fleet.note_request()
         while lease := await self._next(search, until):
             found = await self._attempt(lease, attempt, until - monotonic(), ask.trace)
             if isinstance(found, Opened):
+                self._note_use(lease.model, ask)
                 return found
+            if isinstance(found, BackendAsleep):
+                search.unasked(lease)
             failure = _worth_telling(failure, found)
             if not attempt.again or monotonic() >= until:
                 break
         else:
-            failure = _worth_telling(failure, search.busy) if search.busy is not None else failure
+            for trouble in (search.busy, search.not_ready):
+                failure = _worth_telling(failure, trouble) if trouble is not None else failure
         raise failure or NoModelAvailable("no model server is reachable for this use case; try again shortly")
 
-    async def _next(self, search: "PlaceSearch", until: float) -> Lease | None:
+    async def _next(self, search: PlaceSearch, until: float) -> Lease | None:
         """A place for one more attempt, if there is any, and the traffic bears it."""
-        lease, again = search.next(), search.attempts > 0
+        lease, again = await self._awake(search, until), search.attempts > 0
         if again and (lease or search.full) and not self._fleet.may_retry():
             if lease is not None:
                 lease.release()
             return None
-        lease = lease or await self._waited_for(search, until)
+        while lease is None and search.full:
+            lease = await self._waited_for(search, until) or await self._awake(search, until)
         if lease is not None:
             search.attempt(lease)
             if again:
                 self._metrics.retries.inc()
         return lease
 
-    async def _waited_for(self, search: "PlaceSearch", until: float) -> Lease | None:
-        """None where there is nothing to wait for."""
-        if not search.full:
-            return None
+    async def _awake(self, search: PlaceSearch, until: float) -> Lease | None:
+        """What the search finds, once what it finds asleep is awake."""
+        lease = search.next()
+        while search.cold is not None and self._waker is not None:
+            within_s = min(self._settings.model_switch_timeout, max(0.0, until - monotonic()))
+            await search.woken(self._waker.awake(search.cold.id, within_s))
+            lease = search.next()
+        return lease
+
+    async def _waited_for(self, search: PlaceSearch, until: float) -> Lease | None:
+        """None where there is nothing to wait for, any more."""
         started, model = monotonic(), next(iter(search.full))
         try:
             return await search.turn(min(self._settings.queue_timeout, max(0.0, until - started)))
@@ -118,83 +149,36 @@ class Opener:
     async def _attempt(
         self, lease: Lease, attempt: Attempt[_A], within_s: float, trace: Trace | None
     ) -> Opened[_A] | UpstreamError:
+        lease.ask()
         try:
             answer = await (attempt(lease, within_s) if trace is None else _traced(trace, lease, attempt, within_s))
         except UpstreamError as exc:
-            lease.blame(exc)
-            lease.release()
-            if isinstance(exc, BackendRejected):
+            return self._failed(lease, exc)
+        except asyncio.CancelledError:
+            if not _taken_back(lease):
+                lease.release()
                 raise
-            self._metrics.failures.add((lease.model.id, exc.code))
-            log.warning("attempt failed", model=lease.model.id, replica=lease.endpoint, error=exc.message)
-            return exc
+            return self._failed(lease, BackendAsleep("the model server sleeps"))
         except BaseException:
             lease.release()
             raise
+        finally:
+            lease.asked()
         lease.answered()
         return Opened(lease, answer)
 
+    def _failed(self, lease: Lease, trouble: UpstreamError) -> UpstreamError:
+        lease.blame(trouble)
+        lease.release()
+        if isinstance(trouble, BackendRejected):
+            raise trouble
+        self._metrics.failures.add((lease.model.id, trouble.code))
+        log.warning("attempt failed", model=lease.model.id, replica=lease.endpoint, error=trouble.message)
+        return trouble
 
-class PlaceSearch:
-    """
-    For places at one replica after the other, by model, then by affinity; each is taken when it is asked for.
-    `attempts`: how many were made so far; `busy`: what there is to tell of models that had none; `full`: those that may
-    be waited for, with the session's warm replica.
-    """
-
-    __slots__ = ("_ask", "_candidates", "_fleet", "_session", "_tried", "_waited", "attempts", "busy", "full")
-
-    def __init__(self, fleet: Fleet, ask: Ask, candidates: Sequence[Model], session: Session | None) -> None:
-        self._fleet = fleet
-        self._ask = ask
-        self._candidates = candidates
-        self._session = session
-        self._tried: dict[str, set[str]] = {}
-        self._waited = False
-        self.attempts = 0
-        self.busy: BackendBusy | None = None
-        self.full: dict[str, str | None] = {}
-
-    def next(self) -> Lease | None:
-        self.busy, self.full = None, {}
-        for model in self._candidates:
-            try:
-                return self._lease(model)
-            except AllBusy as exc:
-                self._note_busy(model, exc)
-            except NoReplica:
-                continue
-        return None
-
-    async def turn(self, within_s: float) -> Lease:
-        """As `Fleet.wait`. Any replica will do, also one that failed before."""
-        self._waited = True
-        return await self._fleet.wait(self.full, self._key, self._ask.caller, within_s)
-
-    def attempt(self, lease: Lease) -> None:
-        """One is made there."""
-        self.attempts += 1
-        self._tried.setdefault(lease.model.id, set()).add(lease.endpoint)
-
-    @property
-    def _key(self) -> str:
-        return f"{self._ask.caller}/{self._ask.session_id}"
-
-    def _lease(self, model: Model) -> Lease:
-        tried, held_at = self._tried.get(model.id), self._ask.held_at
-        if held_at is None:
-            without = NOBODY if tried is None else frozenset(tried)
-            return self._fleet.lease(model.id, _warm_replica(self._session, model), self._key, without)
-        if tried is None:
-            return self._fleet.lease_at(model.id, held_at)
-        raise NoReplica
-
-    def _note_busy(self, model: Model, trouble: AllBusy) -> None:
-        message = "all servers of this model are busy; try again shortly"
-        busy = BackendBusy(message, retry_after_s=trouble.retry_after_s)
-        self.busy = busy if self.busy is None else _sooner(self.busy, busy)
-        if trouble.full and model.max_queue and not self._waited:
-            self.full[model.id] = _warm_replica(self._session, model)
+    def _note_use(self, model: Model, ask: Ask) -> None:
+        if model.managed and self._waker is not None:
+            self._waker.used(model.id, f"{ask.caller}/{ask.session_id}")
 
 
 class OwnWords:
@@ -232,19 +216,16 @@ def _traced(trace: Trace, lease: Lease, attempt: Attempt[_A], within_s: float) -
     return trace.asking(lease.model.id, lease.endpoint, lambda headers: attempt(lease, within_s, headers))
 
 
+def _taken_back(lease: Lease) -> bool:
+    """It was its replica, and nobody else, that cancelled this task."""
+    task = asyncio.current_task()
+    return lease.taken_back and task is not None and not task.uncancel()
+
+
 def _worth_telling(before: RouterError | None, failure: RouterError) -> RouterError | None:
     """The last failure; of two that say "busy", the one that says for how short; that nobody is there says least."""
     if isinstance(failure, BackendUnreachable):
         return before
     if isinstance(before, BackendBusy) and isinstance(failure, BackendBusy):
-        return _sooner(before, failure)
+        return sooner(before, failure)
     return failure
-
-
-def _sooner(one: BackendBusy, other: BackendBusy) -> BackendBusy:
-    return min(one, other, key=lambda busy: busy.retry_after_s or 0.0)
-
-
-def _warm_replica(session: Session | None, model: Model) -> str | None:
-    lane = session.lanes.get(model.lane) if session else None
-    return lane.replica if lane and lane.model == model.id else None

@@ -56,6 +56,25 @@ class Defaults(_Part):
     policy: Policy = Policy()  # for all use cases
 
 
+class Process(_Part):
+    """
+    How a router starts the model's server on its own machine. *command* is what to run, `{host}` and `{port}` standing
+    for those of the endpoint; left out: `vllm serve` with what the registry says.
+    """
+
+    command: tuple[str, ...] = ()
+    gpu_memory_fraction: float | None = Field(None, gt=0, le=1)  # of the GPU that the server may fill
+    environment: dict[str, str] = {}
+    log: str = ""  # file for its output; empty: one in PROCESS_DIR
+
+
+class Lora(_Part):
+    """An adapter in the folder *path* of the server that serves *base*, another model of the registry."""
+
+    path: str = Field(min_length=1)
+    base: Id
+
+
 class Model(_Part):
     """One model and the servers that answer for it; every endpoint is a replica, or a name that stands for several."""
 
@@ -72,7 +91,15 @@ class Model(_Part):
     max_queue: int = Field(100, ge=0, le=100_000)
     group: str = ""
     lifecycle: Lifecycle = "always"
+    sleep_level: Literal[1, 2] = 1
+    process: Process | None = None
+    lora: Lora | None = None
     fallbacks: tuple[Id, ...] = ()
+
+    @property
+    def managed(self) -> bool:
+        """It comes and goes, as requests need it."""
+        return self.lifecycle != "always"
 
     @property
     def served_name(self) -> str:

@@ -141,6 +141,7 @@ class Ask(Struct, frozen=True):
     debug: bool = False  # the client wants to see why
     grant: Grant | None = None  # where it limits the caller
     wants: Wants | None = None  # for an operator's rules
+    patience: "Patience | None" = None  # of a client that takes a stream
     trace: "Trace | None" = None  # where tracing is on
 
     @property
@@ -222,6 +223,13 @@ class Usage(Struct, frozen=True):
 
 _T = TypeVar("_T")
 Headers = tuple[tuple[bytes, bytes], ...]  # names in lower case
+
+
+class Patience(Protocol):
+    """Tells a client that it has to wait, before its connection seems dead."""
+
+    async def waiting(self, model: str, awaited: Awaitable[_T]) -> _T:
+        """Wait until *model* is awake."""
 
 
 class Trace(Protocol):

@@ -11,6 +11,8 @@ from smart_router.registry import Model
 from smart_router.types import Ask, Headers, Message, Usage
 from smart_router.upstream.response import Header
 
+SLEEPS = "the model server sleeps; wake it with POST /wake_up, or let the router do so (lifecycle: sleep)"
+
 
 class Call(Struct, frozen=True):
     """One request in our own words: the ask, the conversation so far, whether to stream, and headers beside ours."""
@@ -121,7 +123,16 @@ class Upstream(Protocol):
         Return when the server at *endpoint* is healthy.
 
         Raises:
+            BackendAsleep: it is, but sleeps.
             UpstreamError: it is not; the message says how.
+        """
+
+    async def asleep(self, endpoint: str) -> bool:
+        """
+        Whether the server at *endpoint* sleeps, so that requests to it would hang; a kind that never does says False.
+
+        Raises:
+            UpstreamError: it does not answer.
         """
 
     async def load(self, endpoint: str) -> Load:

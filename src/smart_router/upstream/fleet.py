@@ -7,10 +7,10 @@ nobody can take the place that was chosen.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from smart_router.decide.budget import RetryBudget
 from smart_router.decide.health import tried
@@ -37,12 +37,15 @@ class Lease:
     the replica leaves the fleet.
     """
 
-    __slots__ = ("_fleet", "_held", "_server")
+    __slots__ = ("_fleet", "_held", "_server", "_task", "since", "taken_back")
 
     def __init__(self, server: Server, fleet: "Fleet") -> None:
         self._server = server
         self._fleet = fleet
         self._held = True
+        self._task: asyncio.Task[Any] | None = None
+        self.since = 0.0
+        self.taken_back = False
         server.in_flight += 1
 
     @property
@@ -56,6 +59,20 @@ class Lease:
     @property
     def upstream(self) -> Upstream:
         return self._server.upstream
+
+    def ask(self) -> None:
+        """This task waits for the replica's answer to begin, until `asked()`. `take_back` cancels it."""
+        self._task, self.since = asyncio.current_task(), self._fleet.now()
+        self._server.opening.add(self)
+
+    def asked(self) -> None:
+        self._server.opening.discard(self)
+
+    def take_back(self) -> None:
+        """The replica sleeps: nothing will come."""
+        if self._task is not None and not self.taken_back:
+            self.taken_back = True
+            self._task.cancel()
 
     def answered(self) -> None:
         """The replica did its work."""
@@ -107,12 +124,14 @@ class Fleet:
         self.now = now
         self._settings = settings
         self._slack = settings.replica_slack
+        self.may_wake: Callable[[str], bool] = lambda _: False  # is this model, which comes and goes, to be had?
+        self.on_asleep: Callable[[str, str], None] = lambda *_: None  # hears of such a model's replica found asleep
         self._budget = RetryBudget(settings.retry_budget)
         self._upstreams = {kind: KINDS[kind](settings, self.may_retry) for kind in _kinds(registry)}
         self._models: Mapping[str, Replicas] = {
             model.id: Replicas(model, self._upstreams[model.backend]) for model in registry.models.values()
         }
-        self._watch = Watch(tuple(self._models.values()), settings, now, resolve)
+        self._watch = Watch(tuple(self._models.values()), settings, now, resolve, self.note_asleep)
 
     async def start(self) -> None:
         for upstream in self._upstreams.values():
@@ -203,14 +222,59 @@ class Fleet:
 
         Raises:
             AllBusy: it is at its limit or rests; says for how long.
-            NoReplica: there is no such replica (any more), or it is unhealthy.
+            NoReplica: there is no such replica (any more), it is unhealthy, or sleeps.
         """
         server, now = self._replicas(model).find(endpoint.rstrip("/")), self.now()
-        if server is None or not server.health.usable(now):
+        if server is None or server.shut or not server.health.usable(now):
             raise NoReplica
         if server.in_flight >= server.limit or server.resting_until > now:
             raise AllBusy(wait_s(server, now))
         return Lease(server, self)
+
+    def is_shut(self, model: str) -> bool:
+        """All of its replicas sleep, or are about to: it has to be woken."""
+        return model in self._models and bool(found := self._models[model].servers) and all(s.shut for s in found)
+
+    def endpoints(self, model: str) -> tuple[str, ...]:
+        """Of its replicas, as they are known now."""
+        return tuple(server.endpoint for server in self._models[model].servers) if model in self._models else ()
+
+    def in_flight(self, model: str) -> int:
+        """Requests that this router has at its replicas, those of replicas that are gone included."""
+        return self._models[model].in_flight if model in self._models else 0
+
+    def upstream(self, model: str) -> Upstream:
+        """
+        Raises:
+            NoReplica: the registry knows the model no more.
+        """
+        return self._replicas(model).upstream
+
+    def shut(self, model: str, endpoint: str) -> None:
+        """No more requests for that replica; those that are there go on."""
+        for replicas, server in self._found(model, endpoint):
+            replicas.shut(server)
+
+    def admit(self, model: str, endpoint: str) -> None:
+        """That replica is awake, and begins anew."""
+        for replicas, server in self._found(model, endpoint):
+            replicas.admit(server)
+
+    def found_asleep(self, model: str, endpoint: str) -> None:
+        """What waits there for its answer to begin would wait for ever: it is taken back, to be asked again."""
+        for replicas, server in self._found(model, endpoint):
+            replicas.slept(server)
+
+    def note_asleep(self, replicas: Replicas, server: Server) -> None:
+        """As the watch has seen it."""
+        if replicas.model.managed:
+            self.on_asleep(replicas.model.id, server.endpoint)
+
+    def _found(self, model: str, endpoint: str) -> Iterator[tuple[Replicas, Server]]:
+        replicas = self._models.get(model)
+        server = replicas.find(endpoint) if replicas is not None else None
+        if replicas is not None and server is not None:
+            yield replicas, server
 
     def is_alone(self, model: str) -> bool:
         """*model* has one replica: there is no choice."""
@@ -231,8 +295,12 @@ class Fleet:
         server.replicas.blamed(server, error, self.now())
 
     def can_answer(self, model: str) -> bool:
-        """A replica of *model* has answered, and not failed since."""
-        return model in self._models and any(server.health.healthy for server in self._models[model].servers)
+        """A replica of *model* has answered, and not failed since; or it sleeps, and can be woken."""
+        if model not in self._models:
+            return False
+        replicas = self._models[model]
+        awake = any(server.health.healthy and not server.shut for server in replicas.servers)
+        return awake or (replicas.model.managed and self.may_wake(model))
 
     def _replicas(self, model: str) -> Replicas:
         """

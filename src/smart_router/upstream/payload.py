@@ -65,6 +65,14 @@ def piece_from(api: str, body: bytes, media_type: str) -> Piece:
     return Piece(choice.message.content or "", _usage(answer.usage), choice.finish_reason)
 
 
+def says_that_it_sleeps(body: bytes) -> bool:
+    """An answer of `/is_sleeping`; what cannot be read says nothing."""
+    try:
+        return msgspec.json.decode(body, type=_Sleeping).is_sleeping
+    except msgspec.MsgspecError:
+        return False
+
+
 def piece_of_stream(data: str) -> Piece:
     """
     One event of a stream.
@@ -207,6 +215,10 @@ class _Answer(Struct):
     choices: list[_Choice] = []
     usage: _Usage | None = None
     error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Sleeping(Struct):
+    is_sleeping: bool = False
 
 
 class _Transcript(Struct):

@@ -5,7 +5,8 @@ What follows from an event is decided in `decide/`; here it is remembered.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from math import inf
+from typing import Any, Protocol
 
 import structlog
 
@@ -13,13 +14,22 @@ from smart_router.decide.health import Health, failed, succeeded
 from smart_router.decide.load import Load, elsewhere
 from smart_router.decide.outlier import Record, excess, may_eject
 from smart_router.decide.replica import seed
-from smart_router.errors import BackendBusy, BackendRejected, UpstreamError
+from smart_router.errors import BackendAsleep, BackendBusy, BackendRejected, UpstreamError
 from smart_router.registry import Model
 from smart_router.upstream.addresses import Name, name_of
 from smart_router.upstream.base import Upstream
 from smart_router.upstream.queue import Queue
 
 log = structlog.get_logger("fleet")
+
+
+class Opening(Protocol):
+    """A request that waits for its answer to begin, *since* so many seconds of the fleet's clock."""
+
+    since: float
+
+    def take_back(self) -> None:
+        """It will not be answered here."""
 
 
 class Server:
@@ -34,10 +44,12 @@ class Server:
         "limit",
         "load",
         "load_until",
+        "opening",
         "record",
         "replicas",
         "resting_until",
         "seed",
+        "shut",
         "upstream",
         "usable_at",
     )
@@ -54,6 +66,9 @@ class Server:
         self.load_until = self.fit_at = self.resting_until = self.usable_at = 0.0
         self.health = Health()
         self.record = Record()
+        self.opening: set[Opening] = set()  # who waits here for an answer to begin
+        self.shut = replicas.model.managed  # it sleeps, is about to, or nobody knows yet: no requests
+        self.settle()
 
     @property
     def model(self) -> Model:
@@ -65,20 +80,20 @@ class Server:
         return self.health.healthy is not False
 
     def settle(self) -> None:
-        """To be called when health, record or rest have changed."""
-        self.fit_at = max(self.health.retry_at, self.record.ejected_until)
+        """To be called when health, record, rest or `shut` have changed."""
+        self.fit_at = inf if self.shut else max(self.health.retry_at, self.record.ejected_until)
         self.usable_at = max(self.fit_at, self.resting_until)
 
 
 class Replicas:
     """All servers of *model*, in the registry's order. Whoever leaves keeps its count while requests are in flight."""
 
-    __slots__ = ("_addresses", "_leaving", "_upstream", "model", "queue", "servers")
+    __slots__ = ("_addresses", "_leaving", "model", "queue", "servers", "upstream")
 
     def __init__(self, model: Model, upstream: Upstream) -> None:
         self.model = model
         self.queue: Queue[Any] = Queue(model.id, model.max_queue)
-        self._upstream = upstream
+        self.upstream = upstream
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._leaving: tuple[Server, ...] = ()
         self.servers: tuple[Server, ...] = ()
@@ -117,8 +132,33 @@ class Replicas:
         log.info("replicas", model=self.model.id, new=[server.endpoint for server in new], gone=gone)
         return new
 
+    @property
+    def in_flight(self) -> int:
+        return sum(server.in_flight for server in (*self.servers, *self._leaving))
+
     def find(self, endpoint: str) -> Server | None:
         return next((server for server in self.servers if server.endpoint == endpoint), None)
+
+    def shut(self, server: Server) -> None:
+        """No more requests; those that are there go on. Whoever waits for a place is told that there is none."""
+        if not server.shut:
+            server.shut = True
+            server.settle()
+            self.queue.serve()
+
+    def admit(self, server: Server) -> None:
+        """It is known to be awake."""
+        if server.shut:
+            server.shut = False
+            server.health, server.record = succeeded(Health()), Record()
+            server.settle()
+            self.queue.serve()
+
+    def slept(self, server: Server) -> None:
+        """It was found asleep: what waits there for its answer to begin would wait for ever."""
+        self.shut(server)
+        for opening in tuple(server.opening):
+            opening.take_back()
 
     def answered(self, server: Server, now: float) -> None:
         """A request was served."""
@@ -129,11 +169,11 @@ class Replicas:
 
     def blamed(self, server: Server, error: UpstreamError, now: float) -> None:
         """
-        1. Who refuses a request has done its work.
+        1. Who refuses a request has done its work; who sleeps is not at fault.
         2. Who is busy rests for as long as it asks for, and is not at fault.
         3. All else is a failed request: too many of them eject. Some say that nobody can be served there.
         """
-        if isinstance(error, BackendRejected):  # 1
+        if isinstance(error, BackendRejected | BackendAsleep):  # 1
             return
         if isinstance(error, BackendBusy):  # 2
             server.resting_until = max(server.resting_until, now + (error.retry_after_s or 0.0))
@@ -170,7 +210,7 @@ class Replicas:
     def _arrange(self) -> None:
         known = {server.endpoint: server for server in (*self._leaving, *self.servers)}
         wanted = dict.fromkeys(endpoint for found in self._addresses.values() for endpoint in found)
-        self.servers = tuple(known.get(e) or Server(self, e, self._upstream) for e in wanted)
+        self.servers = tuple(known.get(e) or Server(self, e, self.upstream) for e in wanted)
         self._leaving = tuple(s for s in known.values() if s.endpoint not in wanted and s.in_flight)
 
     def _eject(self, server: Server, now: float) -> None:

@@ -8,6 +8,7 @@ from time import monotonic
 
 from smart_router.decide.load import Load, read_load
 from smart_router.errors import (
+    BackendAsleep,
     BackendAway,
     BackendBroke,
     BackendBusy,
@@ -17,7 +18,7 @@ from smart_router.errors import (
 from smart_router.settings import Settings
 from smart_router.upstream import payload
 from smart_router.upstream.answers import StreamedAnswer, WholeAnswer
-from smart_router.upstream.base import Answer, Call, Forward, Forwarded
+from smart_router.upstream.base import SLEEPS, Answer, Call, Forward, Forwarded
 from smart_router.upstream.passing import PassedBack
 from smart_router.upstream.pool import Pools
 from smart_router.upstream.response import Response
@@ -70,6 +71,16 @@ class VllmUpstream:
 
     async def check(self, endpoint: str) -> None:
         await self._get(endpoint, b"/health", MOST_ERROR_BYTES)
+        if await self.asleep(endpoint):
+            raise BackendAsleep(SLEEPS)
+
+    async def asleep(self, endpoint: str) -> bool:
+        """Only a server in development mode says so, and only such a one can be put to sleep."""
+        try:
+            said = await self._get(endpoint, b"/is_sleeping", MOST_ERROR_BYTES)
+        except BackendBroke:
+            return False
+        return payload.says_that_it_sleeps(said)
 
     async def load(self, endpoint: str) -> Load:
         return read_load(await self._get(endpoint, b"/metrics", MOST_METRICS_BYTES))

@@ -7,9 +7,10 @@ from typing import Any
 
 import structlog
 
-from smart_router.errors import UpstreamError
+from smart_router.errors import BackendAsleep, UpstreamError
 from smart_router.settings import Settings
 from smart_router.upstream.addresses import Name, Resolve
+from smart_router.upstream.base import SLEEPS
 from smart_router.upstream.replicas import Replicas, Server
 
 log = structlog.get_logger("fleet")
@@ -17,6 +18,7 @@ log = structlog.get_logger("fleet")
 AT_ONCE = 32  # questions of a kind
 LOAD_LASTS = 3  # intervals; an older one counts as unknown
 START_PATIENCE_S = 2.0  # for names; then the start goes on without
+SUSPICIOUS_S = 1.0  # without an answer that begins: does it sleep?
 
 Asked = Iterable[tuple[Replicas, Server]]
 
@@ -25,12 +27,19 @@ class Watch:
     """Use `start()` and `close()`. The questions may also be asked by hand."""
 
     def __init__(
-        self, models: Sequence[Replicas], settings: Settings, now: Callable[[], float], resolve: Resolve
+        self,
+        models: Sequence[Replicas],
+        settings: Settings,
+        now: Callable[[], float],
+        resolve: Resolve,
+        on_asleep: Callable[[Replicas, Server], None] = lambda *_: None,
     ) -> None:
+        """*on_asleep* hears of replicas that were found asleep."""
         self._models = models
         self._settings = settings
         self._now = now
         self._resolve = resolve
+        self._on_asleep = on_asleep
         self._tasks: list[asyncio.Task[None]] = []
         self._followed: dict[tuple[str, str], asyncio.Task[None]] = {}  # model and endpoint
         self._unresolved: set[tuple[str, str]] = set()  # model and endpoint; told once
@@ -41,6 +50,7 @@ class Watch:
         await self._follow_names()
         self._go(_every(settings.health_interval, self.check_all), "health")
         self._go(_every(settings.load_interval, self.read_loads), "load")
+        self._go(_every(SUSPICIOUS_S, self.look_for_sleepers), "sleepers")
 
     async def change(self, models: Sequence[Replicas], new: Asked) -> None:
         """Watch these *models*; returns when it is known whether those that are *new* answer."""
@@ -58,8 +68,14 @@ class Watch:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def check_all(self) -> None:
-        """Ask every replica for its health."""
-        await self._ask(self._check, [(r, server) for r in self._models for server in r.servers])
+        """Ask every replica for its health, but those that are known to sleep."""
+        await self._ask(self._check, [(r, s) for r in self._models for s in r.servers if not _is_let_sleep(r, s)])
+
+    async def look_for_sleepers(self) -> None:
+        """Ask replicas that keep requests waiting whether they sleep: a request to one that does hangs for ever."""
+        late = self._now() - SUSPICIOUS_S
+        found = [(r, s) for r in self._models for s in r.servers if any(o.since <= late for o in s.opening)]
+        await self._ask(self._ask_whether_asleep, found)
 
     async def read_loads(self) -> None:
         """Ask replicas between which there is a choice for their load; those that are down have none."""
@@ -116,13 +132,32 @@ class Watch:
         started = self._now()
         try:
             await server.upstream.check(server.endpoint)
+        except BackendAsleep as exc:
+            self._slept(replicas, server, exc.message)
         except UpstreamError as exc:
             replicas.check_failed(server, exc.message, self._now())
         except Exception as exc:  # the watch must go on for the others
             replicas.check_failed(server, "the health check failed", self._now())
             log.error("health check failed", replica=server.endpoint, exc_info=exc)
         else:
+            if not replicas.model.managed:
+                replicas.admit(server)
             replicas.check_passed(server, self._now() - started)
+
+    async def _ask_whether_asleep(self, replicas: Replicas, server: Server) -> None:
+        try:
+            asleep = await server.upstream.asleep(server.endpoint)
+        except UpstreamError:  # its health check will tell
+            return
+        if asleep:
+            self._slept(replicas, server, SLEEPS)
+
+    def _slept(self, replicas: Replicas, server: Server, trouble: str) -> None:
+        """Whoever is not to be woken is as good as down."""
+        replicas.slept(server)
+        if not replicas.model.managed:
+            replicas.check_failed(server, trouble, self._now())
+        self._on_asleep(replicas, server)
 
     async def _read_load(self, replicas: Replicas, server: Server) -> None:
         """A reading that fails leaves the last one to age. A request of ours that came or went meanwhile is ours."""
@@ -149,6 +184,11 @@ class Watch:
 
     def _go(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
+
+
+def _is_let_sleep(replicas: Replicas, server: Server) -> bool:
+    """Who looks after its lifecycle will say when it is awake."""
+    return server.shut and replicas.model.managed
 
 
 async def _every(interval_s: float, work: Callable[[], Awaitable[None]]) -> None:

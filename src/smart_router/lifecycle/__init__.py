@@ -1,0 +1,1 @@
+"""Models that come and go: what each kind does, and who decides when."""
