@@ -11,11 +11,11 @@ import numpy as np
 
 from smart_router.classify.base import Example, Matrix, Said
 from smart_router.decide.load import Load
-from smart_router.errors import UpstreamError
+from smart_router.errors import BackendAsleep, UpstreamError
 from smart_router.registry import Defaults, Model, Registry, UseCase
 from smart_router.settings import Settings
 from smart_router.types import Ask, Attachment, Decision, Lane, Session
-from smart_router.upstream.base import Answer, Call, Forward, Forwarded, Piece
+from smart_router.upstream.base import SLEEPS, Answer, Call, Forward, Forwarded, Piece
 
 PIXEL = "iVBORw0KGgo="  # base64, the beginning of a PNG
 
@@ -145,7 +145,7 @@ class FakeAnswer:
 
 
 class FakeUpstream:
-    """An upstream whose health is a dict: endpoint -> the error of its check."""
+    """An upstream whose health is a dict: endpoint -> the error of its check; those in `sleepers` sleep."""
 
     kind = "fake"
 
@@ -154,6 +154,7 @@ class FakeUpstream:
         self.checked: list[str] = []
         self.running = False
         self.loads: dict[str, Load] = {}
+        self.sleepers: set[str] = set()
 
     async def start(self) -> None:
         self.running = True
@@ -171,6 +172,11 @@ class FakeUpstream:
         self.checked.append(endpoint)
         if endpoint in self.trouble:
             raise self.trouble[endpoint]
+        if endpoint in self.sleepers:
+            raise BackendAsleep(SLEEPS)
+
+    async def asleep(self, endpoint: str) -> bool:
+        return endpoint in self.sleepers
 
     async def load(self, endpoint: str) -> Load:
         return self.loads.get(endpoint, Load())

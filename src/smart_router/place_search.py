@@ -64,6 +64,8 @@ class PlaceSearch:
         except NoModelAvailable as exc:
             self._wakes[model.id] = MOST_WAKES
             self.not_ready = exc
+        else:
+            self._waited = False  # at what is another server now, as good as
 
     async def turn(self, within_s: float) -> Lease:
         """As `Fleet.wait`. Any replica will do, also one that failed before."""

@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     max_concurrent_models: int = Field(3, ge=1, le=1000)  # awake at once, of those that are not always
     model_switch_timeout: Seconds = 10.0  # that a request waits for its model to wake; then 503, or a fallback
     model_load_timeout: Seconds = 600.0  # for a model to be ready; then it has failed
+    wait_comment_interval: Seconds = 3.0  # between comments to a client that takes a stream, while its model wakes
     min_residency: float = Field(2.0, ge=0, le=3600)  # awake at least so long before another may take its place
     lifecycle_interval: Seconds = 1.0  # between two looks at servers of models that come and go
     process_dir: Path | None = None  # logs and pid files of servers that are started; None: the user's state folder

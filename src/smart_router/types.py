@@ -228,6 +228,9 @@ Headers = tuple[tuple[bytes, bytes], ...]  # names in lower case
 class Patience(Protocol):
     """Tells a client that it has to wait, before its connection seems dead."""
 
+    def decided(self, decision: Decision, model: str) -> None:
+        """What its request was decided on, and the model that shall answer."""
+
     async def waiting(self, model: str, awaited: Awaitable[_T]) -> _T:
         """Wait until *model* is awake."""
 

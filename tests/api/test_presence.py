@@ -368,7 +368,7 @@ async def test_every_part_of_an_answer_must_be_taken_in_time(presence: Presence,
         taken.append(message)
 
     async def answers(visitor: Visitor) -> None:
-        await Pass(cast(Passage, answer), cast(Visit, SimpleNamespace(presence=visitor)), SOON_S)(send)
+        await Pass(cast(Passage, answer), cast(Visit, SimpleNamespace(presence=visitor, started=False)), SOON_S)(send)
 
     answer = Parts()
     assert isinstance(await asyncio.wait_for(visit(presence, Client(), answers), 5), ClientGone)

@@ -17,6 +17,7 @@ from smart_router.api.body import Head, read_head, with_fields, with_model
 from smart_router.api.conversation import Turn, derived_session, last_turn
 from smart_router.api.envelopes import Dialect
 from smart_router.api.passing import Pass
+from smart_router.api.patience import with_patience
 from smart_router.api.upload import Upload
 from smart_router.api.visit import Desk, Visit
 from smart_router.api.wants import BodyWants
@@ -99,7 +100,8 @@ class OpenAIApi:
             if api is None:
                 visit.ask, attempt = await self._stored(visit, scope)
             else:
-                visit.ask, attempt = await self._asked(visit, api, scope, receive)
+                ask, attempt = await self._asked(visit, api, scope, receive)
+                visit.ask = with_patience(ask, visit, send, self._desk.settings)
             passing = Pass(await self._pipeline.forward(visit.ask, attempt), visit, self._desk.settings.send_timeout)
             await passing(send)
         except BaseException as exc:

@@ -33,11 +33,11 @@ class Pass:
         data = await passage.chunk()
         if answer.complete:  # in one piece
             passage.close()
-        self._visit.started = True
         presence.all_read()  # of an upload that was answered early, too
-        headers = [*answer.headers, *decided_headers(passage)]
-        start: dict[str, object] = {"type": "http.response.start", "status": answer.status, "headers": headers}
-        await presence.send(send, start, self._within_s)
+        if not self._visit.started:
+            await self._begin(send)
+        elif not answer.events:
+            data = await self._as_event(data)
         while not answer.complete:
             if data:
                 message = {"type": "http.response.body", "body": data, "more_body": True}
@@ -51,3 +51,18 @@ class Pass:
                 break
         passage.close()
         await presence.send(send, {"type": "http.response.body", "body": data}, self._within_s)
+
+    async def _begin(self, send: Send) -> None:
+        answer, visit = self._passage.answer, self._visit
+        visit.started = True
+        headers = [*answer.headers, *decided_headers(self._passage)]
+        start: dict[str, object] = {"type": "http.response.start", "status": answer.status, "headers": headers}
+        await visit.presence.send(send, start, self._within_s)
+
+    async def _as_event(self, data: bytes) -> bytes:
+        """An answer, such as a refusal, that is no stream, to a client that is told by one already."""
+        parts = [data]
+        while not self._passage.answer.complete:
+            parts.append(await self._passage.chunk())
+        lines = b"".join(parts).splitlines()
+        return b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"

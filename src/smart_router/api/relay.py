@@ -21,7 +21,7 @@ from smart_router.settings import Settings
 from smart_router.types import Decision
 from smart_router.upstream.response import Header
 
-_EVENT_STREAM = b"text/event-stream; charset=utf-8"
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 
 class Relay:
@@ -54,13 +54,18 @@ class Relay:
         await send_json(send, 200, wire.encode(_response(reply, result=reply.text)), decided_headers(reply))
 
     async def _stream(self, send: Send) -> None:
-        visit, headers = self._visit, [*decided_headers(self._reply), (b"cache-control", b"no-cache")]
-        visit.started = True
-        start = {"status": 200, "headers": [(b"content-type", _EVENT_STREAM), *headers]}
-        await visit.presence.send(send, {"type": "http.response.start", **start}, self._within_s)
+        visit = self._visit
+        if not visit.started:
+            await self._begin(send)
         async for event, more in self._events():
             message = {"type": "http.response.body", "body": event, "more_body": more}
             await visit.presence.send(send, message, self._within_s)
+
+    async def _begin(self, send: Send) -> None:
+        visit, headers = self._visit, [*decided_headers(self._reply), (b"cache-control", b"no-cache")]
+        visit.started = True
+        start = {"status": 200, "headers": [(b"content-type", EVENT_STREAM), *headers]}
+        await visit.presence.send(send, {"type": "http.response.start", **start}, self._within_s)
 
     async def _events(self) -> AsyncIterator[tuple[bytes, bool]]:
         """Each with whether more follow."""

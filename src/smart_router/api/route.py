@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from smart_router.api import wire
 from smart_router.api.asgi import Receive, Scope, Send, send_json
 from smart_router.api.envelopes import rate_headers
+from smart_router.api.patience import with_patience
 from smart_router.api.relay import Relay, decision_headers
 from smart_router.api.visit import Desk, Visit
 from smart_router.observe.finished import tell
@@ -27,8 +28,9 @@ class RouteApi:
     async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit, relay = Visit(scope, receive, self._desk.presence, tracing=self._desk.tracing), None
         try:
-            visit.ask = await self._ask(visit, scope, receive)
-            await self._desk.armour.admit(visit.ask.attachments)
+            ask = await self._ask(visit, scope, receive)
+            visit.ask = with_patience(ask, visit, send, self._desk.settings)
+            await self._desk.armour.admit(ask.attachments)
             relay = Relay(await self._pipeline.answer(visit.ask), self._pipeline, visit, self._desk.settings)
             await relay(send)
         except BaseException as exc:

@@ -12,7 +12,7 @@ from smart_router.api import wire
 from smart_router.api.armour import Armour
 from smart_router.api.asgi import ClientGone, Receive, Scope, Send, read_body, send_json
 from smart_router.api.auth import Door
-from smart_router.api.envelopes import Dialect, advice, envelope
+from smart_router.api.envelopes import Dialect, advice, envelope, stream_error
 from smart_router.api.presence import Presence, Visitor
 from smart_router.errors import (
     BackendTimeout,
@@ -36,11 +36,14 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Visit:
-    """Knows what is common to all paths of the data plane. `started`: headers are out, the status is said."""
+    """
+    Knows what is common to all paths of the data plane. `started`: headers are out, the status is said; `waited`: they
+    began a stream of events before anybody had answered.
+    """
 
     __slots__ = (
         "ask", "dialect", "headers", "path", "place", "presence", "received", "request_id", "session_given", "started",
-        "trace",
+        "trace", "waited",
     )  # fmt: skip
 
     def __init__(
@@ -62,7 +65,7 @@ class Visit:
         self.request_id = given if given and _REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
         self.ask: Ask | None = None
         self.session_given = False
-        self.started = False
+        self.started = self.waited = False
         self.place: Place | None = None  # of a caller who may have but so many
 
     def leave(self) -> None:
@@ -130,6 +133,13 @@ class Visit:
             log.error("internal error", request_id=self.request_id, exc_info=error)
         body = wire.encode(envelope(error, self.request_id, self.dialect))
         await send_json(send, getattr(error, "status", 500), body, [*self.own_headers(), *advice(error)])
+
+    async def break_off(self, send: Send, error: Exception, within_s: float) -> None:
+        """Say what went wrong, to a client whose stream has begun with comments."""
+        if not isinstance(error, RouterError):
+            log.error("internal error", request_id=self.request_id, exc_info=error)
+        event = stream_error(error, self.request_id, self.dialect)
+        await self.presence.send(send, {"type": "http.response.body", "body": event}, within_s)
 
     def record(self, error: Exception) -> Finished:
         """Of a request that never became an exchange."""
@@ -208,6 +218,9 @@ class Desk:
         if not isinstance(error, Exception):
             raise error
         self._tell(visit, error, self.observers if observe else ())
+        if visit.waited and observe and not isinstance(error, ClientGone):
+            await visit.break_off(send, error, self.settings.send_timeout)
+            return
         if visit.started and not isinstance(error, ClientGone):
             raise error  # the server closes the connection: the client sees that the answer is not complete
         await visit.refuse(send, error)

@@ -320,6 +320,10 @@ class Fleet:
         """Ask every replica for its health."""
         await self._watch.check_all()
 
+    async def look_for_sleepers(self) -> None:
+        """Ask replicas that keep requests waiting whether they sleep."""
+        await self._watch.look_for_sleepers()
+
     async def read_loads(self) -> None:
         """Ask replicas between which there is a choice for their load."""
         await self._watch.read_loads()
