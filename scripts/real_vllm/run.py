@@ -5,17 +5,19 @@ Run a command beside three real vLLM servers with tiny models:
 
 The command finds the servers in VLLM_AGENT_URL, VLLM_MULTIMODAL_URL and VLLM_AUDIO_URL, as the router does, and in the
 same names with REAL_ before them, which say that these are no simulations. The audio group is a Whisper, so
-VLLM_AUDIO_API says `transcriptions`.
+VLLM_AUDIO_API says `transcriptions`. REAL_VLLM_COMMAND and REAL_VLLM_SETTINGS (JSON) say how to start another server of
+the agent group.
 """
 
 import argparse
+import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from servers import Servers, StartFailed
+from servers import SETTINGS, Servers, StartFailed
 
 VARIABLES = {"agent": "VLLM_AGENT_URL", "multimodal": "VLLM_MULTIMODAL_URL", "audio": "VLLM_AUDIO_URL"}
 
@@ -26,7 +28,11 @@ def main() -> int:
         with Servers(arguments.env, arguments.models, {group: _free_port() for group in VARIABLES}) as servers:
             urls = {VARIABLES[group]: url for group, url in servers.urls.items()}
             real = {f"REAL_{name}": url for name, url in urls.items()}
-            environment = {**os.environ, **urls, **real, "VLLM_AUDIO_API": "transcriptions"}
+            own = {
+                "REAL_VLLM_COMMAND": json.dumps(servers.command("agent", "{port}")),
+                "REAL_VLLM_SETTINGS": json.dumps({**SETTINGS, "TMPDIR": servers.scratch.name}),
+            }
+            environment = {**os.environ, **urls, **real, **own, "VLLM_AUDIO_API": "transcriptions"}
             return subprocess.run(arguments.command, env=environment, check=False).returncode
     except StartFailed as exc:
         print(exc, file=sys.stderr)

@@ -120,7 +120,7 @@ class Servers:
             self.running[group] = Server(group, port, self.command(group, port), self.settings(), self.log_dir)
         self.wait_until_ready()
 
-    def command(self, group: str, port: int) -> list[str]:
+    def command(self, group: str, port: int | str) -> list[str]:
         what = GROUPS[group]
         return [
             *(str(self.env / "bin" / "vllm"), "serve", str(self.models / what.directory)),
