@@ -17,6 +17,13 @@ def simulate(
     max_model_len: Annotated[int, typer.Option(help="Tokens of prompt and answer together.")] = 4096,
     fault: Annotated[str | None, typer.Option(help="What goes wrong; POST /simulate/faults lists them.")] = None,
     fault_rate: Annotated[float, typer.Option(help="Probability of the fault, 0 to 1.")] = 1.0,
+    dev_mode: Annotated[bool, typer.Option(help="Can be put to sleep, as with VLLM_SERVER_DEV_MODE=1.")] = True,
+    sleep_seconds: Annotated[float, typer.Option(help="That falling asleep takes.")] = 0.0,
+    wake_seconds: Annotated[float, typer.Option(help="That waking takes.")] = 0.0,
+    enable_lora: Annotated[bool, typer.Option("--enable-lora", help="Takes LoRA adapters.")] = False,
+    runtime_lora: Annotated[
+        bool, typer.Option(help="While it runs, as with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1.")
+    ] = True,
     seed: Annotated[int, typer.Option(help="Of the draws of faults.")] = 0,
 ) -> None:
     """
@@ -35,6 +42,11 @@ def simulate(
             max_model_len=max_model_len,
             fault=fault,  # type: ignore[arg-type]
             fault_rate=fault_rate,
+            dev_mode=dev_mode,
+            sleep_seconds=sleep_seconds,
+            wake_seconds=wake_seconds,
+            enable_lora=enable_lora,
+            runtime_lora=runtime_lora,
             seed=seed,
         )
     except ValueError as exc:

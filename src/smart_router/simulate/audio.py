@@ -46,7 +46,7 @@ async def _exchange(request: Request, task: Task) -> Response:
     here.note(request, form.as_noted())
     fault = here.strike()
     ask = SoundAsk.read(form, task)
-    here.check_model(ask.model)
+    here.model_for(ask.model)
     _check(ask)
     sound = media.listen(form.files["file"].data)
     dialect = SoundDialect(Reply.to(request, here.model, _ID_PREFIX[task]), ask, sound, here.vocabulary)

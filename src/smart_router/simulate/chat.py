@@ -26,11 +26,11 @@ async def chat_completions(request: Request) -> Response:
     body = await read_json(request)
     fault = here.strike()
     ask = ChatAsk.read(body)
-    here.check_model(ask.model)
+    model = here.model_for(ask.model)
     check_tools(body)
-    talk = conversation.read(here.model, ask.messages)
-    job = chat_job(here.model, talk, ask.sampling, as_json=ask.as_json, choices=ask.choices)
-    dialect = ChatDialect(Reply.to(request, here.model, "chatcmpl"), len(job.answers), ask.options, ask.logprobs)
+    talk = conversation.read(model, ask.messages)
+    job = chat_job(model, talk, ask.sampling, as_json=ask.as_json, choices=ask.choices)
+    dialect = ChatDialect(Reply.to(request, model, "chatcmpl"), len(job.answers), ask.options, ask.logprobs)
     return Exchange(here.engine, job, dialect, stream=ask.options.stream, fault=fault)
 
 

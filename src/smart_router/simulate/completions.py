@@ -12,8 +12,9 @@ from smart_router.simulate.errors import Refused
 from smart_router.simulate.exchange import Exchange
 from smart_router.simulate.fields import Fields
 from smart_router.simulate.jobs import Counted, Job, Said, Step
+from smart_router.simulate.model import SimulatedModel
 from smart_router.simulate.sampling import Sampling, StreamOptions, check_logprobs, check_prompt, read_stream_options
-from smart_router.simulate.simulation import Simulation, read_json, simulation
+from smart_router.simulate.simulation import read_json, simulation
 from smart_router.simulate.tokens import Vocabulary, tokenise
 from smart_router.simulate.wire import DONE, FINGERPRINT, Reply, data_event, encode, usage, usage_in_full, usage_so_far
 
@@ -25,12 +26,12 @@ async def completions(request: Request) -> Response:
     body = await read_json(request)
     fault = here.strike()
     ask = CompletionAsk.read(body, here.vocabulary)
-    here.check_model(ask.model)
+    model = here.model_for(ask.model)
     if not ask.prompts:
         message = "Either prompt or prompt_embeds must be provided and non-empty. (parameter=prompt)"
         raise Refused(message, param="prompt")
-    job = _job(here, ask)
-    dialect = CompletionDialect(Reply.to(request, here.model, "cmpl"), ask)
+    job = _job(model, ask)
+    dialect = CompletionDialect(Reply.to(request, model, "cmpl"), ask)
     return Exchange(here.engine, job, dialect, stream=ask.options.stream, fault=fault)
 
 
@@ -141,8 +142,8 @@ class CompletionDialect:
         return None if top is None else logprobs.of_completion(tokens, top, len(before))
 
 
-def _job(here: Simulation, ask: CompletionAsk) -> Job:
-    model, sampling = here.model, ask.sampling
+def _job(model: SimulatedModel, ask: CompletionAsk) -> Job:
+    sampling = ask.sampling
     longest = max(len(prompt.tokens) for prompt in ask.prompts)
     check_prompt(longest, model.max_model_len)
     sampling.check(model.max_model_len)

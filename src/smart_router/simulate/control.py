@@ -1,6 +1,7 @@
 """The paths under /simulate, which no real server has: faults, and what was received."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
@@ -32,6 +33,11 @@ async def received(request: Request) -> Response:
         requests.clear()
     told = {"count": len(requests), "requests": list(requests)}
     return Response(json.dumps(told), media_type="application/json")  # takes whatever json.loads let in
+
+
+async def lifecycle(request: Request) -> Response:
+    """How often the server was asked to wake, to sleep, to read its weights again, to load and unload adapters."""
+    return JSONResponse(asdict(simulation(request).received))
 
 
 def _change(active: Faults, body: dict[str, Any]) -> None:

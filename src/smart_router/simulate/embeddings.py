@@ -29,7 +29,7 @@ async def embeddings(request: Request) -> Response:
     dimensions = fields.integer("dimensions")
     packed = fields.choice("encoding_format", ("float", "base64")) == "base64"
     fields.check()
-    here.check_model(model)
+    here.model_for(model)
     size = DIMENSIONS if dimensions is None else dimensions
     if not 1 <= size <= DIMENSIONS:
         raise refused_value(f"dimensions must be in 1..{DIMENSIONS}, got {size}.", "dimensions", size)

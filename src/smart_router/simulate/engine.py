@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Literal
 
-from smart_router.simulate.jobs import Finish, Job, Step, steps_of
+from smart_router.simulate.jobs import Finish, Job, Step, garbled, steps_of
 from smart_router.simulate.metrics import Metrics
 from smart_router.simulate.model import SimulatedModel
 from smart_router.simulate.prefix_cache import PrefixCache
@@ -16,6 +16,7 @@ SleepMode = Literal["abort", "wait", "keep"]
 KV_CACHE_TOKENS = 131_072
 ENDLESS_PAUSE_S = 0.001  # what never ends must not fill the wire as fast as it can
 PARTS = frozenset({"weights", "kv_cache"})  # what may be woken one by one
+DROPS_WEIGHTS = 2  # this level of sleep
 
 
 class Engine:
@@ -29,19 +30,25 @@ class Engine:
         self.model = model
         self.metrics = metrics
         self.prefix_cache = PrefixCache(KV_CACHE_TOKENS)
-        self.sleep_level: int | None = None
         self._runs: set[Run] = set()
         self._places = asyncio.Semaphore(model.max_running)
         self._admits = _set_event()
         self._runs_on = _set_event()
         self._idle = _set_event()
         self._asleep: set[str] = set()
+        self._dropped = False  # the weights, and not read again
+        self._changing = asyncio.Lock()  # while memory is freed or filled, nothing else is answered
         metrics.running.set_function(lambda: sum(run.sequences for run in self._runs))
         metrics.kv_cache_usage.set_function(lambda: min(1.0, sum(run.held for run in self._runs) / KV_CACHE_TOKENS))
 
     @property
     def running(self) -> int:
         return len(self._runs)
+
+    async def is_sleeping(self) -> bool:
+        """From the moment on that it takes no more jobs; it says nothing while it falls asleep or wakes."""
+        async with self._changing:
+            return not self._admits.is_set()
 
     def open(self, job: Job) -> "Run":
         """A run of *job*, which the caller closes however it ends; it takes its place with the first step."""
@@ -56,20 +63,39 @@ class Engine:
             self._abort_all()
         if mode == "wait":
             await self._idle.wait()
-        self.sleep_level = level
-        self._asleep = set(PARTS) if level else set()
-        self.prefix_cache.clear()
-        self.metrics.sleep_level(level)
+        async with self._changing:
+            if level and "weights" not in self._asleep:
+                await asyncio.sleep(self.model.sleep_seconds)
+                self._asleep = set(PARTS)
+                self._dropped = self._dropped or level == DROPS_WEIGHTS
+            self._admits.clear()
+            self.prefix_cache.clear()
+            self.metrics.sleep_level(level)
 
-    def wake_up(self, tags: frozenset[str] = PARTS) -> bool:
-        """Wake the parts *tags*; True once all are awake and jobs run again."""
-        self._asleep -= tags
-        if not self._asleep:
-            self.sleep_level = None
-            self.metrics.sleep_level(None)
-            self._admits.set()
-            self._runs_on.set()
-        return not self._asleep
+    async def wake_up(self, tags: frozenset[str] = frozenset()) -> bool:
+        """Wake the parts *tags*, or all; True once all are awake and jobs run again. What is awake cannot be woken."""
+        async with self._changing:
+            if tags <= self._asleep:
+                if "weights" in (tags or self._asleep):
+                    await asyncio.sleep(self.model.wake_seconds)
+                self._asleep -= tags or PARTS
+            if not self._asleep:
+                self.metrics.sleep_level(None)
+                self._admits.set()
+                self._runs_on.set()
+            return not self._asleep
+
+    async def reload_weights(self) -> bool:
+        """Read the weights again, which level 2 has dropped; False if there is no room for them yet."""
+        async with self._changing:
+            if "weights" in self._asleep:
+                return False
+            self._dropped = False
+            return True
+
+    def said(self, job: Job) -> Job:
+        """*job* as it comes out: without its weights, a model answers garbage."""
+        return garbled(job) if self._dropped else job
 
     async def admit(self, run: "Run") -> None:
         """Wait until awake, then for a place, and take it."""
@@ -126,6 +152,7 @@ class Run:
     async def steps(self, *, endless: bool = False) -> AsyncIterator[Step]:
         """The tokens of all choices in turn; *endless* repeats them until the run is aborted or closed."""
         await self._admit()
+        self.job = self._engine.said(self.job)
         unfinished = {choice: steps_of(self.job, choice, endless=endless) for choice in range(len(self.job.answers))}
         for due in self._dues(endless):
             await self._pause_until(due)

@@ -115,6 +115,12 @@ class Exchange(Response):
         return Counted(len(self._job.prompt), completion)
 
 
+async def nothing(receive: Receive) -> Response:
+    """Not a byte until the client leaves, and nobody to read what follows."""
+    await _left(receive)
+    return Response(status_code=500)
+
+
 async def _while_connected(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
     """Do *work* to its end, or until the client leaves."""
     working = asyncio.create_task(work)

@@ -1,6 +1,7 @@
 """What can be made to go wrong, how often, and how that is drawn."""
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,14 +17,22 @@ FaultName = Literal[
     "role-then-error",  # a stream that opens, then says that it failed; a plain answer is a 500
     "broken-json",  # a stream's first words, or a plain answer, cut in the middle
     "never-ends",  # goes on past max_tokens, until the client leaves
+    # Of putting to sleep and waking, of unloading and loading an adapter:
+    "sleep-lies",  # it is answered as if it were done, and is not
+    "wake-fails",  # an error, and it sleeps on
+    "wake-hangs",  # not a byte, until the client leaves, and it sleeps on
 ]
 FAULTS: tuple[FaultName, ...] = get_args(FaultName)
+OF_SLEEP: tuple[FaultName, ...] = ("sleep-lies",)
+OF_WAKING: tuple[FaultName, ...] = ("wake-fails", "wake-hangs")
+OF_REQUESTS: tuple[FaultName, ...] = tuple(name for name in FAULTS if name not in (*OF_SLEEP, *OF_WAKING))
 RETRY_AFTER_S = 1
 
 _REFUSALS = {
     "refuse-503": (503, "ServiceUnavailableError"),
     "rate-limit-429": (429, "RateLimitError"),
     "error-500": (500, "InternalServerError"),
+    "wake-fails": (500, "InternalServerError"),
 }
 
 
@@ -56,14 +65,15 @@ class Faults:
     def clear(self) -> None:
         self._active.clear()
 
-    def strike(self) -> FaultName | None:
+    def strike(self, among: Collection[FaultName] = OF_REQUESTS) -> FaultName | None:
         """
-        What happens to one request: the first active fault whose draw hits, or nothing.
+        What happens to one request: the first active fault *among* these whose draw hits, or nothing.
 
         Raises:
             Refused: the fault is an error instead of an answer.
         """
-        struck = next((fault for fault in self.active if self._draws.random() < fault.rate), None)
+        active = (fault for fault in self.active if fault.name in among)
+        struck = next((fault for fault in active if self._draws.random() < fault.rate), None)
         if struck is None:
             return None
         self._use_up(struck)

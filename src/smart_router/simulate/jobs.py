@@ -2,8 +2,12 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from smart_router.simulate.tokens import tokenise
+
+GARBAGE = tokenise(" garbage: these simulated weights were dropped by sleep level 2 and not read again;")
 
 Finish = Literal["stop", "length", "abort"]
 
@@ -62,6 +66,11 @@ class Counted:
         return self.prompt + self.completion
 
 
+def garbled(job: Job) -> Job:
+    """*job* with answers as long as they were that say what is the matter."""
+    return replace(job, answers=tuple(replace(answer, tokens=_garbled(answer.tokens)) for answer in job.answers))
+
+
 def steps_of(job: Job, choice: int, *, endless: bool = False) -> Iterator[Step]:
     """The steps of one choice; *endless* ones begin again where they would end."""
     answer = job.answers[choice]
@@ -77,6 +86,10 @@ def steps_of(job: Job, choice: int, *, endless: bool = False) -> Iterator[Step]:
 def said(steps: Sequence[Step], choices: int) -> list[Said]:
     """The choices that *steps* amount to."""
     return [_said([step for step in steps if step.choice == choice]) for choice in range(choices)]
+
+
+def _garbled(tokens: Sequence[str]) -> tuple[str, ...]:
+    return tuple(itertools.islice(itertools.cycle(GARBAGE), len(tokens)))
 
 
 def _said(steps: Sequence[Step]) -> Said:

@@ -44,8 +44,9 @@ async def _messages(request: Request) -> Response:
     max_tokens, stream = fields.integer("max_tokens", required=True), fields.flag("stream")
     sampling = Sampling.read(fields, max_tokens=max_tokens)
     talk = _read_conversation(here, fields)
-    job = chat_job(here.model, talk, sampling)
-    dialect = MessagesDialect(Reply.to(request, here.model, "chatcmpl"), job)
+    model = here.model_for(fields.text("model"))
+    job = chat_job(model, talk, sampling)
+    dialect = MessagesDialect(Reply.to(request, model, "chatcmpl"), job)
     return Exchange(here.engine, job, dialect, stream=stream, fault=fault)
 
 
@@ -103,7 +104,7 @@ def _read_conversation(here: Simulation, fields: Fields) -> Conversation:
         fields.problem("string_type", "system", "Input should be a valid string", system)
     conversation.check_form(fields, given)
     fields.check()
-    here.check_model(model)
+    here.model_for(model)
     said = [{"role": "system", "content": system}] if system else []
     return conversation.read(here.model, [*said, *(_as_openai(message) for message in given or ())])
 

@@ -33,6 +33,11 @@ class SimulatedModel:
     max_running: int = 256  # requests at once; further ones wait and are counted as waiting
     fault: FaultName | None = None  # what goes wrong from the start; more by POST /simulate/faults
     fault_rate: float = 1.0  # probability that it goes wrong, 0..1
+    dev_mode: bool = True  # as with VLLM_SERVER_DEV_MODE=1: without, it cannot be put to sleep
+    sleep_seconds: float = 0.0  # that falling asleep takes, and waking
+    wake_seconds: float = 0.0
+    enable_lora: bool = False
+    runtime_lora: bool = True  # as with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1: without, adapters cannot be loaded
     seed: int = 0  # of the draws of faults: the same seed, the same requests struck
 
     def __post_init__(self) -> None:
@@ -42,6 +47,8 @@ class SimulatedModel:
         _require(self.tokens_per_second >= 0, f"tokens_per_second must be 0 or more, got {self.tokens_per_second}")
         _require(self.max_model_len >= 1, f"max_model_len must be at least 1, got {self.max_model_len}")
         _require(self.max_running >= 1, f"max_running must be at least 1, got {self.max_running}")
+        _require(self.sleep_seconds >= 0, f"sleep_seconds must be 0 or more, got {self.sleep_seconds}")
+        _require(self.wake_seconds >= 0, f"wake_seconds must be 0 or more, got {self.wake_seconds}")
         _require(self.fault in (None, *FAULTS), f"fault must be one of {', '.join(FAULTS)}, got {self.fault!r}")
         _require(0 <= self.fault_rate <= 1, f"fault_rate must be in 0..1, got {self.fault_rate}")
 

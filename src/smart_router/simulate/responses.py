@@ -27,10 +27,10 @@ async def responses(request: Request) -> Response:
     model, stream, max_tokens = fields.text("model"), fields.flag("stream"), fields.integer("max_output_tokens")
     sampling = Sampling.read(fields, max_tokens=max_tokens)
     fields.check()
-    here.check_model(model)
+    asked = here.model_for(model)
     _check_storeless(body)
-    job = chat_job(here.model, conversation.read(here.model, messages), sampling)
-    dialect = ResponsesDialect(Reply.to(request, here.model, "resp"), body, sampling, job.max_tokens)
+    job = chat_job(asked, conversation.read(asked, messages), sampling)
+    dialect = ResponsesDialect(Reply.to(request, asked, "resp"), body, sampling, job.max_tokens)
     return Exchange(here.engine, job, dialect, stream=stream, fault=fault)
 
 

@@ -12,26 +12,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from smart_router.simulate.adapters import load_lora_adapter, unload_lora_adapter
 from smart_router.simulate.audio import transcriptions, translations
 from smart_router.simulate.chat import chat_completions
 from smart_router.simulate.completions import completions
-from smart_router.simulate.control import faults, received
+from smart_router.simulate.control import faults, lifecycle, received
 from smart_router.simulate.embeddings import embeddings
 from smart_router.simulate.errors import HANDLERS
 from smart_router.simulate.messages import count_tokens, messages
-from smart_router.simulate.model import Kind, SimulatedModel
-from smart_router.simulate.operations import (
-    health,
-    is_sleeping,
-    load,
-    metrics_page,
-    models,
-    sleep,
-    version,
-    wake_up,
-)
+from smart_router.simulate.model import SimulatedModel
+from smart_router.simulate.operations import health, load, metrics_page, models, version
 from smart_router.simulate.responses import responses, stored_response
 from smart_router.simulate.simulation import Simulation
+from smart_router.simulate.sleeping import collective_rpc, is_sleeping, sleep, wake_up
 from smart_router.simulate.speech import speech
 from smart_router.simulate.tokenizer import detokenize, tokenize
 
@@ -43,7 +36,7 @@ KEEP_ALIVE_S = 5  # as vLLM's server
 def create_app(model: SimulatedModel) -> ASGIApp:
     """An ASGI application that answers as a vLLM server of *model* would, and says that it is simulated."""
     cors = Middleware(CORSMiddleware, allow_methods=["*"], allow_headers=["*"])  # for no origin at all
-    app = Starlette(routes=list(_routes(model.kind)), middleware=[cors], exception_handlers=HANDLERS)
+    app = Starlette(routes=list(_routes(model)), middleware=[cors], exception_handlers=HANDLERS)
     app.state.simulation = Simulation(model)
     return Labelled(app)
 
@@ -78,8 +71,14 @@ class Only(Route):
         self.methods = set(methods)
 
 
-def _routes(kind: Kind) -> Iterator[Route]:
+def _routes(model: SimulatedModel) -> Iterator[Route]:
+    kind = model.kind
     yield from _operations()
+    if model.dev_mode:
+        yield from _development()
+    if model.runtime_lora:
+        yield Only("/v1/load_lora_adapter", load_lora_adapter, "POST")
+        yield Only("/v1/unload_lora_adapter", unload_lora_adapter, "POST")
     if kind != "audio":
         yield from _chat()
     if kind in ("audio", "any"):
@@ -97,13 +96,18 @@ def _operations() -> Iterator[Route]:
     yield Only("/load", load, "GET")
     yield Only("/metrics", metrics_page, "GET")
     yield Only("/v1/models", models, "GET")
-    yield Only("/is_sleeping", is_sleeping, "GET")
-    yield Only("/sleep", sleep, "POST")
-    yield Only("/wake_up", wake_up, "POST")
     yield Only("/tokenize", tokenize, "POST")
     yield Only("/detokenize", detokenize, "POST")
     yield Only("/simulate/faults", faults, "GET", "POST", "DELETE")
     yield Only("/simulate/requests", received, "GET", "DELETE")
+    yield Only("/simulate/lifecycle", lifecycle, "GET")
+
+
+def _development() -> Iterator[Route]:
+    yield Only("/is_sleeping", is_sleeping, "GET")
+    yield Only("/sleep", sleep, "POST")
+    yield Only("/wake_up", wake_up, "POST")
+    yield Only("/collective_rpc", collective_rpc, "POST")
 
 
 def _chat() -> Iterator[Route]:

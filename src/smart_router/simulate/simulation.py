@@ -3,6 +3,7 @@
 import json
 import re
 from collections import deque
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -19,6 +20,17 @@ _HALF = re.compile(r"(?P<whole>\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][
 _SECRET_HEADERS = {"authorization", "x-api-key", "cookie"}
 
 
+@dataclass(slots=True)
+class Received:
+    """How often a server was asked to change, whatever came of it."""
+
+    wakes: int = 0  # a wake in two parts is one
+    sleeps: int = 0
+    reloads: int = 0  # of weights
+    loads: int = 0  # of adapters
+    unloads: int = 0
+
+
 class Simulation:
     """What the routes of one server share."""
 
@@ -30,15 +42,22 @@ class Simulation:
         self.faults = Faults(model.seed)
         if model.fault is not None:
             self.faults.set(Fault(model.fault, model.fault_rate))
+        self.adapters: dict[str, str] = {}  # names, and where they were loaded from
+        self.received = Received()
         self.requests: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_REQUESTS)
 
-    def check_model(self, asked: str | None) -> None:
+    def model_for(self, asked: str | None) -> SimulatedModel:
         """
+        What answers: this server's model, also to who names none, or one of its adapters.
+
         Raises:
-            UnknownModel: neither this server's model nor none at all.
+            UnknownModel: neither.
         """
-        if asked and asked != self.model.id:
-            raise UnknownModel(asked, self.model.id)
+        if not asked or asked == self.model.id:
+            return self.model
+        if asked in self.adapters:
+            return replace(self.model, id=asked)
+        raise UnknownModel(asked, self.model.id)
 
     def strike(self) -> FaultName | None:
         return self.faults.strike()

@@ -31,7 +31,7 @@ async def speech(request: Request) -> Response:
     fault = here.strike()
     text, model, format = fields.text("input", required=True), fields.text("model"), fields.text("response_format")
     fields.check()
-    here.check_model(model)
+    here.model_for(model)
     if format not in (None, "wav"):
         message = f"The simulated voice speaks only response_format wav, got {format!r}."
         raise refused_value(message, "response_format", format)

@@ -18,7 +18,7 @@ async def tokenize(request: Request) -> Response:
     model, told = fields.text("model"), fields.flag("return_token_strs")
     prompt, messages = _read_subject(fields)
     fields.check()
-    here.check_model(model)
+    here.model_for(model)
     tokens = _tokens(here, prompt, messages)
     return JSONResponse(
         {
@@ -38,7 +38,7 @@ async def detokenize(request: Request) -> Response:
         if not isinstance(number, int):
             fields.problem("int_type", f"tokens.{index}", "Input should be a valid integer", number)
     fields.check()
-    here.check_model(model)
+    here.model_for(model)
     return JSONResponse({"prompt": here.vocabulary.text(numbers or ())})
 
 
