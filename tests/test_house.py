@@ -119,8 +119,8 @@ def test_what_only_building_needs_is_imported_by_nobody_at_module_level(path: Pa
     assert [m for m in imports(path, deferred=False) if m.partition(".")[0] in HEAVY] == []
 
 
-# What of a family others may use beside its dict of kinds: the promises, and for `upstream` the fleet.
-OPEN = {"sessions": {"base", "__init__"}, "upstream": {"base", "__init__", "fleet", "response"}}
+# What of a family others may use beside its dict of kinds: the promises, and for `upstream` the fleet and connections.
+OPEN = {"sessions": {"base", "__init__"}, "upstream": {"base", "__init__", "fleet", "pool", "response"}}
 
 
 @pytest.mark.parametrize("family", OPEN)

@@ -7,10 +7,10 @@ from msgspec import Struct
 
 from smart_router.errors import BackendAway, BackendBroke, BackendBusy
 from smart_router.settings import Settings
-from smart_router.upstream.payload import rejection
 from smart_router.upstream.pool import Pools
 from smart_router.upstream.response import Response
 
+MOST_OF_A_REASON = 500  # characters
 MOST_BYTES = 4 * 1024 * 1024
 JSON = ((b"content-type", b"application/json"),)
 NO_ROUTE = {404, 405}
@@ -26,8 +26,11 @@ class Told(Struct, frozen=True):
 
     @property
     def reason(self) -> str:
-        """Why it refuses, in its own words, in at most 500 characters."""
-        return " ".join(rejection(self.body, self.status).message.split())
+        """Why it refuses, in its own words."""
+        told = self.read(dict[str, Any]) or {}
+        error = told.get("error", told.get("detail"))
+        words = error.get("message") if isinstance(error, dict) else error
+        return " ".join(str(words or "it does not say why").split())[:MOST_OF_A_REASON]
 
     @property
     def unknown_path(self) -> bool:
@@ -46,7 +49,7 @@ class Calls:
     """
     Looking takes `HEALTH_TIMEOUT` at most, changing something `MODEL_LOAD_TIMEOUT`; who waits less cancels.
 
-    Raises, from both:
+    Raises, from all:
         UpstreamError: there is no answer, or only one that says that nobody is there to give it.
     """
 
@@ -68,10 +71,20 @@ class Calls:
             raise BackendBroke(f"{path.decode()} was answered with {told.status}")
         return told
 
+    async def sleeps(self, endpoint: str) -> bool | None:
+        """None: the server does not say; only in development mode vLLM does, and only so it can be put to sleep."""
+        told = await self.get(endpoint, b"/is_sleeping")
+        said = told.read(_Sleeping) if told.status == 200 else None
+        return said.is_sleeping if said else None
+
     async def post(self, endpoint: str, path: bytes, body: dict[str, Any] | None = None) -> Told:
         headers, data = ((), b"") if body is None else (JSON, msgspec.json.encode(body))
         request = self._pools.to(endpoint).request(b"POST", path, headers, data, within_s=self._change_s)
         return await _told(await request, self._change_s)
+
+
+class _Sleeping(Struct):
+    is_sleeping: bool
 
 
 async def _told(response: Response, within_s: float) -> Told:

@@ -16,7 +16,6 @@ from smart_router.lifecycle.calls import Calls, Told
 from smart_router.registry import Model
 from smart_router.settings import Settings
 from smart_router.upstream.base import SLEEPS
-from smart_router.upstream.payload import says_that_it_sleeps
 
 ADVICE = "start its server with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and --enable-lora"
 
@@ -37,12 +36,12 @@ class Lora:
 
     async def look(self, model: Model, endpoint: str) -> Seen:
         """An adapter sleeps when its server does."""
-        if not await self._listed(model, endpoint) or await self._server_sleeps(endpoint):
+        if not await self._listed(model, endpoint) or await self._calls.sleeps(endpoint):
             return "sleeping"
         return "awake"
 
     async def wake(self, model: Model, endpoint: str) -> None:
-        if await self._server_sleeps(endpoint):
+        if await self._calls.sleeps(endpoint):
             raise BackendAsleep(SLEEPS)
         if await self._listed(model, endpoint):
             return
@@ -68,11 +67,6 @@ class Lora:
                 "is a vLLM server there?"
             )
         return any(card.id == model.served_name for card in found.data)
-
-    async def _server_sleeps(self, endpoint: str) -> bool:
-        """Only a server in development mode says so, and only such a one can be put to sleep."""
-        told = await self._calls.get(endpoint, b"/is_sleeping")
-        return told.status == 200 and says_that_it_sleeps(told.body)
 
 
 def _failed(model: Model, endpoint: str, what: str, told: Told) -> LifecycleFailed:

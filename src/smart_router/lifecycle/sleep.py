@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from smart_router.errors import LifecycleFailed, UpstreamError
 from smart_router.lifecycle.base import Seen
-from smart_router.lifecycle.calls import Calls, Told
+from smart_router.lifecycle.calls import Calls
 from smart_router.registry import Model
 from smart_router.settings import Settings
 
@@ -50,11 +50,10 @@ class Sleep:
         await self._calls.close()
 
     async def look(self, model: Model, endpoint: str) -> Seen:
-        told = await self._calls.get(endpoint, b"/is_sleeping")
-        said = told.read(_Sleeping)
-        if told.status != 200 or said is None:
+        sleeps = await self._calls.sleeps(endpoint)
+        if sleeps is None:
             raise LifecycleFailed(f"{_who(model, endpoint)}: no /is_sleeping: {ADVICE}")
-        return "sleeping" if said.is_sleeping else "awake"
+        return "sleeping" if sleeps else "awake"
 
     async def wake(self, model: Model, endpoint: str) -> None:
         if await self.look(model, endpoint) == "awake":
@@ -134,10 +133,10 @@ class Sleep:
         if info and info.vllm_config.model_config.enable_sleep_mode is False and info.vllm_config.on_gpu:
             raise LifecycleFailed(f"{_who(model, endpoint)}: asleep it would free nothing: {ADVICE}")
 
-    async def _post(self, model: Model, endpoint: str, path: bytes) -> Told:
+    async def _post(self, model: Model, endpoint: str, path: bytes) -> None:
         told = await self._calls.post(endpoint, path)
         if told.status == 200:
-            return told
+            return
         name = path.partition(b"?")[0].decode()
         if told.status < 500:
             raise LifecycleFailed(
@@ -159,10 +158,6 @@ def read_depth(page: bytes) -> Depth | None:
 
 def _who(model: Model, endpoint: str) -> str:
     return f'model "{model.id}" at {endpoint}'
-
-
-class _Sleeping(Struct, frozen=True):
-    is_sleeping: bool
 
 
 class _ModelConfig(Struct, frozen=True):
