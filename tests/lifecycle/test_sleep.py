@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,11 +15,22 @@ from smart_router.lifecycle.sleep import Sleep, read_depth
 from smart_router.settings import Settings
 from tests.fakes import a_model
 
-from .worlds import World, a_sleeper, started, until
+from .worlds import World, a_sleeper, until
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
 METRIC = 'vllm:engine_sleep_state{{engine="{0}",model_name="a}} b",sleep_state="{1}"}} {2}\n'
+
+
+@asynccontextmanager
+async def impatient() -> AsyncIterator[Sleep]:
+    """Believes soon that a server does not do what it says."""
+    kind = Sleep(Settings(), settles_s=0.2)
+    await kind.start()
+    try:
+        yield kind
+    finally:
+        await kind.close()
 
 
 async def post(world: World, path: str, body: Any = None) -> Any:
@@ -134,13 +145,9 @@ def test_the_depth_is_that_of_the_engine_that_needs_the_most_care(page: str, dep
 async def test_a_sleep_that_frees_nothing_is_a_failure() -> None:
     async with a_sleeper() as world:
         await fail(world, "sleep-lies")
-        kind = Sleep(Settings(), settles_s=0.2)
-        await kind.start()
-        try:
+        async with impatient() as kind:
             with pytest.raises(LifecycleFailed, match=r'model "base" at http://\S+: /sleep\?level=1 was answered'):
                 await kind.sleep(world.model, world.endpoint)
-        finally:
-            await kind.close()
         assert await look(world) == "awake"
 
 
@@ -198,6 +205,7 @@ async def a_server_that_says(answers: Answers) -> AsyncIterator[tuple[World, lis
     async def answer(request: web.Request) -> web.Response:
         asked.append(request.path_qs)
         status, said = answers.get(request.path, (404, {"detail": "Not Found"}))
+        said = next(said) if isinstance(said, Iterator) else said
         return web.Response(status=status, body=said if isinstance(said, bytes) else json.dumps(said).encode())
 
     app = web.Application()
@@ -207,7 +215,7 @@ async def a_server_that_says(answers: Answers) -> AsyncIterator[tuple[World, lis
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
-        async with started("sleep") as kind:
+        async with impatient() as kind:
             yield World(kind, a_model("m", site.name, lifecycle="sleep", sleep_level=2), site.name), asked
     finally:
         await runner.cleanup()
@@ -252,6 +260,18 @@ async def test_running_requests_are_waited_for() -> None:
         assert asked[-1] == "/sleep?level=2&mode=wait"
 
 
+@pytest.mark.parametrize("depth", ["awake", "weights_offloaded"])
+async def test_a_sleep_less_deep_than_asked_for_is_a_failure(depth: str) -> None:
+    """It only pauses, or has kept its weights."""
+    metrics = METRIC.format(0, "awake", "1.0"), METRIC.format(0, depth, "1.0")
+    pages = iter(page.encode() for page in (metrics[0], *[metrics[1]] * 1000))
+    said = {"/metrics": (200, pages), "/sleep": (200, {"status": "sleeping"})}
+    async with a_server_that_says(ASLEEP | said) as (world, asked):
+        with pytest.raises(LifecycleFailed, match="its memory is not free"):
+            await put_to_sleep(world)
+        assert "/sleep?level=2&mode=wait" in asked
+
+
 async def test_a_server_that_keeps_no_metrics_is_believed() -> None:
     async with a_server_that_says(ASLEEP) as (world, asked):
         await put_to_sleep(world)
@@ -269,14 +289,8 @@ async def test_weights_that_cannot_be_read_again_leave_it_asleep_and_say_why() -
 async def test_the_cache_is_woken_after_the_weights() -> None:
     done = {"/wake_up": (200, {}), "/collective_rpc": (200, {"results": [None]})}
     async with a_server_that_says(ASLEEP | done) as (world, asked):
-        waking = asyncio.create_task(wake(world))
-
-        async def looked_again() -> bool:
-            return asked.count("/is_sleeping") >= 2
-
-        await until(looked_again)
-        waking.cancel()
-        await asyncio.gather(waking, return_exceptions=True)
+        with pytest.raises(LifecycleFailed, match="/wake_up was answered, but it sleeps on"):
+            await wake(world)
         assert asked[2:5] == ["/wake_up?tags=weights", "/collective_rpc", "/wake_up?tags=kv_cache"]
 
 
