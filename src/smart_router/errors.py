@@ -14,6 +14,11 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     ├── UnknownUseCase 404
     ├── UnknownModel 404
     ├── UnknownPath 404
+    ├── ModelConflict 409              a model cannot be loaded, put to sleep or pinned as things stand
+    │   ├── NotManaged                 its lifecycle is always
+    │   ├── ModelKept                  it is preloaded or pinned
+    │   ├── ModelBusy                  requests are at it, or wait for it
+    │   └── NoRoom                     whoever has the room is preloaded or pinned
     ├── BadConfiguration 422           a file of the operator's is at fault; the message names the place
     ├── UpstreamError 502              one attempt at one replica failed
     │   ├── BackendUnreachable         no connection; another replica may answer
@@ -25,6 +30,7 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     │   ├── BackendTimeout 504         too slow
     │   └── BackendRejected 4xx        the model server refuses this request: no other replica would take it
     │       └── ContextOverflow        it is too long for the model; with less of the conversation it may fit
+    ├── OrderFailed 502                a model server did not load or put to sleep what it was told to
     └── NoModelAvailable 503           nothing that serves the use case answers
         ├── ModelNotReady              it sleeps, and could not be woken in time
         ├── LinksWait                  too many hosts of other links are being looked up; no model was asked
@@ -137,6 +143,27 @@ class UnknownPath(RouterError):
     code = "not_found"
 
 
+class ModelConflict(RouterError):
+    status = 409
+    code = "model_conflict"
+
+
+class NotManaged(ModelConflict):
+    code = "not_managed"
+
+
+class ModelKept(ModelConflict):
+    code = "model_kept"
+
+
+class ModelBusy(ModelConflict):
+    code = "model_busy"
+
+
+class NoRoom(ModelConflict):
+    code = "no_room"
+
+
 class BadConfiguration(RouterError):
     status = 422
     code = "bad_configuration"
@@ -196,6 +223,11 @@ class BackendRejected(UpstreamError):
 
 class ContextOverflow(BackendRejected):
     code = "context_overflow"
+
+
+class OrderFailed(RouterError):
+    status = 502
+    code = "lifecycle_failed"
 
 
 class NoModelAvailable(RouterError):

@@ -42,16 +42,22 @@ class Metrics:
         self.redis_degraded = self._gauge("redis_degraded", "1 while the session store does not answer.")
         self.redis = self._histogram("redis_seconds", "Round trips to the session store.")
         self.classifier_degraded = self._gauge("classifier_degraded", "1 while the classifier has no encoder.")
-        # *state* is ready or unavailable, as health checks tell.
+        # *state* is one of `decide.swap.STATES`; of a model that is always awake, as its health checks tell.
         self.model_state = self._gauge("model_state", "1 for the state that a model is in.", "model", "state")
         self.shadow_checks = self._counter("shadow_checks", "Bypassed turns that were classified afterwards.")
         self.shadow_disagreement = self._counter("shadow_disagreement", "Of these, those that would have switched.")
         # *reason* is rate, concurrency, queue_full, queue_timeout, links or policy.
         self.limited = self._counter("limited", "Requests refused by a limit.", "reason")
-        self.queue_depth = self._gauge("queue_depth", "Requests that wait for a place at a model now.", "model")
+        self.queue_depth = self._gauge("queue_depth", "Requests that wait for a model, or a place there.", "model")
         self.queue_wait = self._histogram("queue_seconds", "Waits for a place, of requests that had to wait.", "model")
-        # Of what this version does not do yet: the name is promised, so that dashboards and alerts can be kept.
-        self.model_swaps = self._histogram("model_swap_seconds", "Waking a model, another one's eviction included.")
+        self.model_swaps = self._histogram(
+            "model_swap_seconds", "Waking a model, another one's eviction included.", "model"
+        )
+        # *outcome* is ok or failed.
+        self.model_wakes = self._counter("model_wakes", "Models woken.", "model", "outcome")
+        self.model_evictions = self._counter("model_evictions", "Models put to sleep.", "model", "outcome")
+        self.group_residents = self._gauge("group_residents", "Models that take the group's room now.", "group")
+        self.group_max_resident = self._gauge("group_max_resident", "For how many there is room.", "group")
         self.confidence = Histogram(
             self.registry,
             f"{PREFIX}_classifier_confidence",

@@ -1,0 +1,57 @@
+"""Who gets requests: what is known of a model's servers, told to the fleet."""
+
+import structlog
+
+from smart_router.lifecycle.residence import Place, Residence
+from smart_router.upstream.fleet import Fleet
+
+log = structlog.get_logger("lifecycle")
+
+
+class Gate:
+    """Whoever learns something of a server says so here; a model's waiting requests go on once it gets any."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def follow(self, residence: Residence) -> None:
+        """The model's servers are those that the fleet has now."""
+        known = residence.places
+        residence.places = {e: known.pop(e, None) or Place(e) for e in self._fleet.endpoints(residence.id)}
+        for gone in known.values():
+            if gone.coming is not None:
+                gone.coming.cancel()
+
+    def in_flight(self, residence: Residence) -> int:
+        return self._fleet.in_flight(residence.id)
+
+    def open(self, residence: Residence, place: Place) -> None:
+        """It is awake. A router that is about to change it says when."""
+        place.became("awake")
+        if residence.barred:
+            return
+        place.open = True
+        self._fleet.admit(residence.id, place.endpoint)
+        residence.opened()
+
+    def shut(self, residence: Residence) -> None:
+        """No more requests, but those that are there go on."""
+        for place in residence.places.values():
+            place.open = False
+            self._fleet.shut(residence.id, place.endpoint)
+
+    def reopen(self, residence: Residence) -> None:
+        """As far as it is awake."""
+        for place in residence.places.values():
+            if place.seen == "awake":
+                self.open(residence, place)
+
+    def asleep(self, residence: Residence, place: Place) -> None:
+        """Requests that wait there for their answers to begin are taken back."""
+        if place.open:
+            log.info("found asleep", model=residence.id, replica=place.endpoint)
+        place.became("sleeping")
+        place.open = False
+        self._fleet.found_asleep(residence.id, place.endpoint)
+        if not residence.holds:
+            residence.awake_at = None

@@ -1,0 +1,76 @@
+"""Asks servers how their models stand: people and crashes change that behind our back."""
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from smart_router.errors import BackendUnreachable, LifecycleFailed, UpstreamError
+from smart_router.lifecycle.base import Seen
+from smart_router.lifecycle.gate import Gate
+from smart_router.lifecycle.residence import Place, Residence
+from smart_router.settings import Settings
+from smart_router.upstream.fleet import Fleet, NoReplica
+
+log = structlog.get_logger("lifecycle")
+
+
+class Looker:
+    def __init__(self, fleet: Fleet, gate: Gate, settings: Settings) -> None:
+        self._fleet = fleet
+        self._gate = gate
+        self._settings = settings
+
+    async def look(self, residences: Iterable[Residence]) -> None:
+        """At all servers, at once; each has HEALTH_TIMEOUT to answer. What this router moves right now is left out."""
+        found = [residence for residence in residences if residence.motion is None]
+        for residence in found:
+            self._gate.follow(residence)
+        await asyncio.gather(*(self._look(residence, p) for residence in found for p in residence.places.values()))
+
+    async def _look(self, residence: Residence, place: Place) -> None:
+        moves = residence.moves
+        found = await self._said(residence, place.endpoint)
+        if residence.moves != moves or residence.motion is not None or place.coming is not None:
+            return
+        if isinstance(found, LifecycleFailed):
+            await self._unmanageable(residence, place, str(found))
+        elif isinstance(found, UpstreamError):
+            place.silent(found.message, gone=isinstance(found, BackendUnreachable))
+        else:
+            self._note(residence, place, found)
+
+    async def _said(self, residence: Residence, endpoint: str) -> Seen | UpstreamError | LifecycleFailed:
+        try:
+            async with asyncio.timeout(self._settings.health_timeout):
+                return await residence.kind.look(residence.model, endpoint)
+        except (UpstreamError, LifecycleFailed) as exc:
+            return exc
+        except TimeoutError:
+            return UpstreamError("it does not say in time whether it sleeps")
+        except Exception as exc:  # the others must be looked at
+            log.error("looking at a model failed", model=residence.id, replica=endpoint, exc_info=exc)
+            return UpstreamError("looking at it failed")
+
+    def _note(self, residence: Residence, place: Place, seen: Seen) -> None:
+        if residence.unmanageable:
+            residence.unmanageable = ""
+            log.info("can be managed", model=residence.id)
+        if seen == "sleeping":
+            self._gate.asleep(residence, place)
+        elif place.backoff.failures:
+            place.became("awake")  # it has to prove itself
+        else:
+            self._gate.open(residence, place)
+
+    async def _unmanageable(self, residence: Residence, place: Place, trouble: str) -> None:
+        """It counts as always awake: it gets requests while it passes its health check."""
+        if residence.unmanageable != trouble:
+            residence.unmanageable = trouble
+            log.error("cannot be managed: it counts as always awake", model=residence.id, trouble=trouble)
+        try:
+            await self._fleet.upstream(residence.id).check(place.endpoint)
+        except (UpstreamError, NoReplica) as exc:
+            place.silent(str(exc), gone=isinstance(exc, BackendUnreachable))
+        else:
+            self._gate.open(residence, place)

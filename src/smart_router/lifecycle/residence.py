@@ -1,0 +1,212 @@
+"""What one router remembers of one model that comes and goes."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from smart_router.decide.swap import RESIDENT, Occupant, State
+from smart_router.errors import ModelNotReady
+from smart_router.lifecycle.agreement import Known, Told
+from smart_router.lifecycle.backoff import Backoff
+from smart_router.lifecycle.base import Lifecycle, Seen
+from smart_router.lifecycle.visits import Visits
+from smart_router.lifecycle.waiters import Waiters
+from smart_router.registry import Model
+
+LONGEST_RETRY_AFTER_S = 60.0
+UNKNOWN_WAKE_S = 1.0  # until the first
+ONE_FAILURE_IS_FREE = 1  # of waking: the next request tries again
+
+Motion = Literal["coming", "draining", "leaving"]  # by this router; only who drains may be resumed
+
+
+class Place:
+    """
+    One server of the model. *seen*: what it said last, None where it does not answer; *holds*: the model takes room
+    there, as far as is known; *open*: it gets requests.
+    """
+
+    __slots__ = ("backoff", "coming", "endpoint", "holds", "open", "seen", "trouble")
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.seen: Seen | None = None
+        self.holds = self.open = False
+        self.trouble = ""
+        self.backoff = Backoff()
+        self.coming: asyncio.Task[Exception | None] | None = None
+
+    def became(self, seen: Seen) -> None:
+        self.seen, self.holds, self.trouble = seen, seen == "awake", ""
+
+    def silent(self, trouble: str, *, gone: bool) -> None:
+        """Who does not answer in time may still take room; who is *gone* does not."""
+        self.seen, self.trouble, self.holds = None, trouble, self.holds and not gone
+
+
+class Residence:
+    """
+    `known`: of all routers; `left_out`: those that are preloaded leave no room for it; `refused`: by the last plan; `barred`: another router is about to change it; `announced`: the others were told that this
+    one is; `stays`: why it did not fall asleep; `unmanageable`: why its server cannot be told to sleep or wake, which makes it one that is always awake.
+    """
+
+    def __init__(self, model: Model, kind: Lifecycle, now: Callable[[], float], session_s: float) -> None:
+        self.model = model
+        self.kind = kind
+        self.now = now
+        self.arena = ""
+        self.changed: Callable[[], None] = lambda: None  # its arena should think again
+        self.places: dict[str, Place] = {}
+        self.waiters = Waiters(now)
+        self.visits = Visits(now, session_s)
+        self.known = Known()
+        self.preloaded = self.left_out = self.pinned = self.barred = self.announced = self.refused = False
+        self.unmanageable = self.trouble = self.stays = ""
+        self.motion: Motion | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.began_at = self.since = now()
+        self.moves = 0  # what was seen before the last one is out of date
+        self.waking, self.staying = Backoff(ONE_FAILURE_IS_FREE), Backoff()  # it failed to wake, to sleep
+        self.awake_at: float | None = None
+        self.wake_s: float | None = None
+        self.wakes = self.evictions = 0
+
+    @property
+    def id(self) -> str:
+        return self.model.id
+
+    @property
+    def kept(self) -> bool:
+        """Never evicted."""
+        return self.preloaded or self.pinned or bool(self.unmanageable)
+
+    @property
+    def awake(self) -> bool:
+        """It gets requests, and its server said that it is awake."""
+        return any(place.open and place.seen == "awake" for place in self.places.values())
+
+    @property
+    def failing(self) -> bool:
+        """The last try to wake it failed."""
+        return self.waking.failures > 0
+
+    @property
+    def stuck(self) -> bool:
+        """Waking it failed, and it takes room all the same."""
+        return self.idle and self.failing and not self.awake and self.holds
+
+    @property
+    def holds(self) -> bool:
+        return any(place.holds for place in self.places.values())
+
+    @property
+    def may_wake(self) -> bool:
+        """There is no reason not to try."""
+        return not self.unmanageable and not self.waking.left_s(self.now())
+
+    @property
+    def may_leave(self) -> bool:
+        """It takes room, and there is no reason not to try to have it back."""
+        return self.idle and self.holds and not self.staying.left_s(self.now())
+
+    @property
+    def idle(self) -> bool:
+        """Nobody moves it."""
+        return self.motion is None and not self.barred and not self.unmanageable
+
+    @property
+    def state(self) -> State:
+        if self.motion in ("draining", "leaving"):
+            return "draining"
+        if self.awake:
+            return "awake"
+        if self.motion == "coming" or (self.barred and not self.holds):
+            return self.kind.cold
+        if self.barred:
+            return "draining"
+        if self.failing:
+            return "failed"
+        return "sleeping" if any(place.seen == "sleeping" for place in self.places.values()) else "unknown"
+
+    def occupant(self, in_flight: int) -> Occupant:
+        """
+        For the planner. Who takes room although it is not awake has to go for others; who did not fall asleep is left
+        alone for a while, as if it were busy; who did not wake is not tried again for a while.
+        """
+        now, told, state = self.now(), self.known.told, self.state
+        tried = self.may_wake
+        return Occupant(
+            self.id,
+            self.model.lane,
+            "awake" if self.holds and state not in RESIDENT else state,
+            in_flight=max(in_flight + told.in_flight, 1 if self.staying.left_s(now) else 0),
+            waiting=len(self.waiters) + told.waiting if tried else 0,
+            waiting_for_s=max(self.waiters.longest_s, told.waiting_for_s),
+            wanted=self.kept and tried,
+            kept=self.kept,
+            idle_s=min(self._idle_s, self._idle_s if told.idle_s is None else told.idle_s),
+            awake_for_s=self._awake_for_s if self.known.awake_for_s is None else self.known.awake_for_s,
+            sessions=self.visits.live() + told.sessions,
+            wake_s=self.usual_wake_s,
+        )
+
+    def told(self, in_flight: int) -> Told:
+        """For other routers."""
+        idle_s = None if self.visits.used_at is None else self._idle_s
+        return Told(idle_s, self.visits.live(), in_flight, len(self.waiters), self.waiters.longest_s)
+
+    @property
+    def usual_wake_s(self) -> float:
+        return next((s for s in (self.wake_s, self.known.wake_s) if s is not None), UNKNOWN_WAKE_S)
+
+    def opened(self) -> None:
+        """It gets requests, whoever woke it."""
+        self.awake_at = self.now() if self.awake_at is None else self.awake_at
+        self.waking.clear()
+        self.trouble = ""
+        self.waiters.go_on()
+
+    def woke(self, took_s: float) -> None:
+        self.wakes, self.wake_s, self.awake_at = self.wakes + 1, took_s, self.now()
+
+    def did_not_wake(self, trouble: str) -> None:
+        """Its requests are told so; the log says why."""
+        self.waking.failed(self.now())
+        self.trouble = trouble
+        self.waiters.fail(self.not_ready)
+
+    def fell_asleep(self) -> None:
+        self.evictions, self.awake_at, self.stays = self.evictions + 1, None, ""
+        self.staying.clear()
+
+    def did_not_sleep(self, trouble: str) -> None:
+        self.staying.failed(self.now())
+        self.stays = trouble
+
+    def refuse(self) -> None:
+        """Its requests would wait in vain."""
+        self.waiters.fail(lambda: self.not_ready("has no room beside the models that are kept awake; ask for another"))
+
+    def not_ready(self, why: str = "could not be woken; try again shortly") -> ModelNotReady:
+        return ModelNotReady(f"{self.id} {why}", retry_after_s=self.retry_after_s())
+
+    def retry_after_s(self) -> float:
+        """When a client should come again: when it will be awake, as far as that can be foreseen."""
+        begun_s = self.now() - self.began_at if self.motion == "coming" else 0.0
+        expected_s = max(self.usual_wake_s - begun_s, self.waking.left_s(self.now()), 1.0)
+        return min(expected_s, LONGEST_RETRY_AFTER_S)
+
+    def due_s(self) -> Iterator[float]:
+        """When something may be tried again."""
+        now = self.now()
+        backoffs = (self.waking, self.staying, *(place.backoff for place in self.places.values()))
+        return (left_s for backoff in backoffs if (left_s := backoff.left_s(now)))
+
+    @property
+    def _idle_s(self) -> float:
+        """Since its last request; one that had none counts as if the first look at it had been one."""
+        return self.now() - (self.since if self.visits.used_at is None else self.visits.used_at)
+
+    @property
+    def _awake_for_s(self) -> float:
+        return 0.0 if self.awake_at is None else self.now() - self.awake_at

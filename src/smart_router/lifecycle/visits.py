@@ -1,0 +1,32 @@
+"""Which sessions a model answered lately."""
+
+from collections.abc import Callable
+
+MOST = 4096  # sessions of a model that are told apart; with more, the oldest count as gone
+
+
+class Visits:
+    """Noting one is on the path of every request: it is a few operations on a dict, the latest at its end."""
+
+    __slots__ = ("_ended_s", "_last", "_now", "used_at")
+
+    def __init__(self, now: Callable[[], float], ended_s: float) -> None:
+        """A session is over *ended_s* after its last request."""
+        self._now = now
+        self._ended_s = ended_s
+        self._last: dict[str, float] = {}
+        self.used_at: float | None = None
+
+    def note(self, session: str) -> None:
+        last = self._last
+        last.pop(session, None)
+        last[session] = self.used_at = self._now()
+        if len(last) > MOST:
+            del last[next(iter(last))]
+
+    def live(self) -> int:
+        """How many sessions are not over."""
+        over = self._now() - self._ended_s
+        while self._last and self._last[oldest := next(iter(self._last))] <= over:
+            del self._last[oldest]
+        return len(self._last)
