@@ -27,9 +27,7 @@ class Arena:
     room: Room
 
 
-def arenas(
-    tenants: Sequence[Tenant], most: Mapping[str, int], total: int, min_residency_s: float
-) -> tuple[Arena, ...]:
+def arenas(tenants: Sequence[Tenant], most: Mapping[str, int], total: int, min_residency_s: float) -> tuple[Arena, ...]:
     """
     One per group where no group can take another's share of *total*, else a single one. *most*: how many of a group may
     be awake, 1 where it is not named; who is always awake takes room there for ever.
@@ -46,7 +44,7 @@ def arenas(
 
 def preloaded(tenants: Sequence[Tenant], most: Mapping[str, int], total: int) -> tuple[str, ...]:
     """Those that come and go, in their order, as many as there is room for."""
-    left, found = rooms(tenants, most), []
+    left, found = rooms(tenants, most), list[str]()
     for tenant in tenants:
         if tenant.managed and left[tenant.group] > 0 and len(found) < total:
             left[tenant.group] -= 1

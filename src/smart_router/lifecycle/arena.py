@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-
 from smart_router.decide.swap import Occupant, Plan, Room
 from smart_router.errors import StoreUnavailable
 from smart_router.lifecycle.agreement import Agreement, Known
@@ -16,6 +15,7 @@ from smart_router.lifecycle.gate import Gate
 from smart_router.lifecycle.hold import Hold
 from smart_router.lifecycle.looking import Looker
 from smart_router.lifecycle.moving import Mover
+from smart_router.lifecycle.quiet import Quiet
 from smart_router.lifecycle.residence import Residence
 
 log = structlog.get_logger("lifecycle")
@@ -34,6 +34,7 @@ class Hands:
     looker: Looker
     comer: Comer
     mover: Mover
+    quiet: Quiet
     agreement: Agreement
     planner: Planner
     interval_s: float
@@ -85,7 +86,9 @@ class Arena:
 
     def has_room_for(self, residence: Residence) -> bool:
         """There would be, if all who are not kept made room."""
-        occupants = [replace(o, state="sleeping", waiting=1) if o.model == residence.id else o for o in self._occupants()]
+        occupants = [
+            replace(o, state="sleeping", waiting=1) if o.model == residence.id else o for o in self._occupants()
+        ]
         return residence.id not in self._hands.planner(occupants, self._room).refuse
 
     async def _run(self) -> None:

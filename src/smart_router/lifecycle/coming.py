@@ -7,8 +7,9 @@ import structlog
 
 from smart_router.errors import BackendUnreachable, LifecycleFailed, RouterError
 from smart_router.lifecycle.gate import Gate
+from smart_router.lifecycle.place import Place
 from smart_router.lifecycle.probe import prove
-from smart_router.lifecycle.residence import Place, Residence
+from smart_router.lifecycle.residence import Residence
 from smart_router.settings import Settings
 from smart_router.upstream.fleet import Fleet
 
@@ -57,7 +58,6 @@ class Comer:
             place.trouble = told(exc)
             log.warning("did not wake", model=model.id, replica=endpoint, trouble=place.trouble)
             return exc
-        place.backoff.clear()
         self._gate.open(residence, place)
         return None
 

@@ -2,7 +2,8 @@
 
 import structlog
 
-from smart_router.lifecycle.residence import Place, Residence
+from smart_router.lifecycle.place import Place
+from smart_router.lifecycle.residence import Residence
 from smart_router.upstream.fleet import Fleet
 
 log = structlog.get_logger("lifecycle")
@@ -17,8 +18,8 @@ class Gate:
     def follow(self, residence: Residence) -> None:
         """The model's servers are those that the fleet has now."""
         known = residence.places
-        residence.places = {e: known.pop(e, None) or Place(e) for e in self._fleet.endpoints(residence.id)}
-        for gone in known.values():
+        residence.places = {e: known.get(e) or Place(e) for e in self._fleet.endpoints(residence.id)}
+        for gone in (place for endpoint, place in known.items() if endpoint not in residence.places):
             if gone.coming is not None:
                 gone.coming.cancel()
 
@@ -28,6 +29,7 @@ class Gate:
     def open(self, residence: Residence, place: Place) -> None:
         """It is awake. A router that is about to change it says when."""
         place.became("awake")
+        place.backoff.clear()
         if residence.barred:
             return
         place.open = True

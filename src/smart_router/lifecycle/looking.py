@@ -8,7 +8,8 @@ import structlog
 from smart_router.errors import BackendUnreachable, LifecycleFailed, UpstreamError
 from smart_router.lifecycle.base import Seen
 from smart_router.lifecycle.gate import Gate
-from smart_router.lifecycle.residence import Place, Residence
+from smart_router.lifecycle.place import Place
+from smart_router.lifecycle.residence import Residence
 from smart_router.settings import Settings
 from smart_router.upstream.fleet import Fleet, NoReplica
 
@@ -58,7 +59,7 @@ class Looker:
             log.info("can be managed", model=residence.id)
         if seen == "sleeping":
             self._gate.asleep(residence, place)
-        elif place.backoff.failures:
+        elif place.backoff.failures and not place.open:
             place.became("awake")  # it has to prove itself
         else:
             self._gate.open(residence, place)

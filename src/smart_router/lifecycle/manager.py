@@ -1,46 +1,26 @@
-"""Models that come and go: which are awake, who waits for them, and what people order."""
-
-import asyncio
-import time
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
-
-import structlog
+"""Models that come and go: who waits for them, and how they stand."""
 
 from smart_router.decide import swap
-from smart_router.decide.arenas import Tenant, arenas, preloaded
-from smart_router.errors import (
-    ConfigurationError,
-    LifecycleFailed,
-    ModelBusy,
-    ModelKept,
-    ModelNotReady,
-    NoRoom,
-    NotManaged,
-    StoreUnavailable,
-    UnknownModel,
-)
-from smart_router.lifecycle.agreement import Agreement, Note
-from smart_router.lifecycle.arena import Arena, Hands, Planner
-from smart_router.lifecycle.base import Lifecycle, ModelReport
+from smart_router.errors import ModelNotReady
+from smart_router.lifecycle import KINDS
+from smart_router.lifecycle.agreement import Agreement
+from smart_router.lifecycle.arena import Hands, Planner
+from smart_router.lifecycle.base import ModelReport
 from smart_router.lifecycle.coming import Comer
 from smart_router.lifecycle.gate import Gate
+from smart_router.lifecycle.inventory import Inventory, Kinds
 from smart_router.lifecycle.looking import Looker
 from smart_router.lifecycle.moving import Mover
+from smart_router.lifecycle.orders import Orders
 from smart_router.lifecycle.quiet import Quiet
-from smart_router.lifecycle.residence import Residence
 from smart_router.observe.metrics import Metrics
 from smart_router.registry import Registry
 from smart_router.settings import Settings
 from smart_router.upstream.fleet import Fleet
 
-log = structlog.get_logger("lifecycle")
-
-Kinds = Mapping[str, Callable[[Settings], Lifecycle]]
-
 
 class Manager:
-    """Use `start()`, once the fleet has started, and `close()`, before it does."""
+    """Use `start()`, once the fleet has started, and `close()`, before it does; *agreement* is its owner's to close."""
 
     def __init__(
         self,
@@ -52,18 +32,96 @@ class Manager:
         kinds: Kinds | None = None,
         planner: Planner = swap.plan,
     ) -> None:
+        """
+        Raises:
+            ConfigurationError: as `check`.
+        """
+        gate, quiet = Gate(fleet), Quiet(fleet)
+        comer, looker = Comer(fleet, gate, settings), Looker(fleet, gate, settings)
+        mover = Mover(gate, comer, quiet, agreement, settings, metrics)
+        hands = Hands(gate, looker, comer, mover, quiet, agreement, planner, settings.lifecycle_interval, fleet.now)
+        self._inventory = Inventory(KINDS if kinds is None else kinds, settings, hands)
+        self._orders = Orders(registry, self._inventory, fleet, mover, agreement, settings.model_load_timeout)
         self._registry = registry
         self._fleet = fleet
-        self._settings = settings
-        self._agreement = agreement
-        self._gate = gate = Gate(fleet)
-        comer = Comer(fleet, gate, settings)
-        self._mover = Mover(gate, comer, Quiet(fleet), agreement, settings, metrics)
-        looker, interval_s = Looker(fleet, gate, settings), settings.lifecycle_interval
-        self._hands = Hands(gate, looker, comer, self._mover, agreement, planner, interval_s, fleet.now)
-        self._makers = KINDS if kinds is None else kinds
-        self._kinds: dict[str, Lifecycle] = {}
-        self._residences: dict[str, Residence] = {}
-        self._arenas: dict[str, Arena] = {}
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._gate = gate
         self.check(registry)
+
+    def check(self, registry: Registry) -> None:
+        """
+        Raises:
+            ConfigurationError: this version cannot manage what is in *registry*.
+        """
+        self._inventory.check(registry)
+
+    async def start(self) -> None:
+        """Returns when models that are awake get requests, as far as their servers answer in time."""
+        self._fleet.may_wake, self._fleet.on_asleep = self.may_wake, self._found_asleep
+        await self._inventory.form(self._registry)
+
+    async def close(self) -> None:
+        """Who waits is told so; what this process started ends."""
+        await self._inventory.close()
+
+    async def change(self, registry: Registry) -> None:
+        """Once the fleet has changed: models that stay keep their state. Returns as `start` does."""
+        self._registry = registry
+        self._orders.know(registry)
+        await self._inventory.form(registry)
+
+    async def awake(self, model: str, within_s: float) -> None:
+        """
+        Return when *model* is awake.
+
+        Raises:
+            ModelNotReady, Overloaded: it is not, in time.
+        """
+        residence = self._inventory.residences.get(model)
+        if residence is None:
+            raise ModelNotReady(f"{model} is not served here any more; ask for another model")
+        if not self._fleet.is_shut(model):
+            return
+        if not residence.may_wake:
+            raise residence.not_ready()
+        await residence.wait(residence.model.max_queue, within_s)
+
+    def used(self, model: str, session: str) -> None:
+        """It answers *session* now."""
+        residence = self._inventory.residences.get(model)
+        if residence is not None:
+            residence.visits.note(session)
+
+    def may_wake(self, model: str) -> bool:
+        """It can be had, as far as is known."""
+        residence = self._inventory.residences.get(model)
+        return residence is not None and residence.may_wake and not residence.left_out
+
+    def waiting(self, model: str) -> int:
+        """Requests that wait until it is awake."""
+        residence = self._inventory.residences.get(model)
+        return 0 if residence is None else len(residence.waiters)
+
+    def report(self) -> tuple[ModelReport, ...]:
+        """Models that come and go, in the registry's order."""
+        return tuple(r.report(self._gate.in_flight(r)) for r in self._inventory.residences.values())
+
+    async def load(self, model: str) -> None:
+        """As `Orders.load`."""
+        await self._orders.load(model)
+
+    async def unload(self, model: str) -> None:
+        """As `Orders.unload`."""
+        await self._orders.unload(model)
+
+    async def pin(self, model: str, pinned: bool) -> None:
+        """As `Orders.pin`."""
+        await self._orders.pin(model, pinned)
+
+    def _found_asleep(self, model: str, endpoint: str) -> None:
+        """By the fleet's watch."""
+        residence = self._inventory.residences.get(model)
+        place = residence.places.get(endpoint) if residence is not None else None
+        if residence is not None and place is not None and residence.motion is None and place.coming is None:
+            residence.moves += 1
+            self._gate.asleep(residence, place)
+            residence.changed()

@@ -11,8 +11,9 @@ from smart_router.errors import BackendUnreachable, LifecycleFailed, StoreUnavai
 from smart_router.lifecycle.agreement import Agreement, Note
 from smart_router.lifecycle.coming import Comer, first, told
 from smart_router.lifecycle.gate import Gate
+from smart_router.lifecycle.place import Place
 from smart_router.lifecycle.quiet import Quiet
-from smart_router.lifecycle.residence import Place, Residence
+from smart_router.lifecycle.residence import Residence
 from smart_router.observe.metrics import Metrics
 from smart_router.settings import Settings
 
@@ -179,4 +180,3 @@ async def _cancelled(tasks: Iterable["asyncio.Task[Any]"]) -> None:
     for task in found:
         task.cancel()
     await asyncio.gather(*found, return_exceptions=True)
-

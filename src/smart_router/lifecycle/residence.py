@@ -1,6 +1,7 @@
 """What one router remembers of one model that comes and goes."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -8,7 +9,8 @@ from smart_router.decide.swap import RESIDENT, Occupant, State
 from smart_router.errors import ModelNotReady
 from smart_router.lifecycle.agreement import Known, Told
 from smart_router.lifecycle.backoff import Backoff
-from smart_router.lifecycle.base import Lifecycle, Seen
+from smart_router.lifecycle.base import Lifecycle, ModelReport
+from smart_router.lifecycle.place import Place
 from smart_router.lifecycle.visits import Visits
 from smart_router.lifecycle.waiters import Waiters
 from smart_router.registry import Model
@@ -20,34 +22,10 @@ ONE_FAILURE_IS_FREE = 1  # of waking: the next request tries again
 Motion = Literal["coming", "draining", "leaving"]  # by this router; only who drains may be resumed
 
 
-class Place:
-    """
-    One server of the model. *seen*: what it said last, None where it does not answer; *holds*: the model takes room
-    there, as far as is known; *open*: it gets requests.
-    """
-
-    __slots__ = ("backoff", "coming", "endpoint", "holds", "open", "seen", "trouble")
-
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
-        self.seen: Seen | None = None
-        self.holds = self.open = False
-        self.trouble = ""
-        self.backoff = Backoff()
-        self.coming: asyncio.Task[Exception | None] | None = None
-
-    def became(self, seen: Seen) -> None:
-        self.seen, self.holds, self.trouble = seen, seen == "awake", ""
-
-    def silent(self, trouble: str, *, gone: bool) -> None:
-        """Who does not answer in time may still take room; who is *gone* does not."""
-        self.seen, self.trouble, self.holds = None, trouble, self.holds and not gone
-
-
 class Residence:
     """
-    `known`: of all routers; `left_out`: those that are preloaded leave no room for it; `refused`: by the last plan; `barred`: another router is about to change it; `announced`: the others were told that this
-    one is; `stays`: why it did not fall asleep; `unmanageable`: why its server cannot be told to sleep or wake, which makes it one that is always awake.
+    Reads top down: how it stands, what became of it, and what the planner, other routers and people are told of it.
+    Servers are told nothing here: see `Gate` and `Mover`.
     """
 
     def __init__(self, model: Model, kind: Lifecycle, now: Callable[[], float], session_s: float) -> None:
@@ -60,8 +38,15 @@ class Residence:
         self.waiters = Waiters(now)
         self.visits = Visits(now, session_s)
         self.known = Known()
-        self.preloaded = self.left_out = self.pinned = self.barred = self.announced = self.refused = False
-        self.unmanageable = self.trouble = self.stays = ""
+        self.preloaded = False
+        self.left_out = False  # those that are preloaded leave no room for it
+        self.pinned = False
+        self.barred = False  # another router is about to change it
+        self.announced = False  # other routers were told that this one is
+        self.refused = False  # by the last plan
+        self.unmanageable = ""  # why its server cannot be told to sleep or wake: it counts as always awake
+        self.trouble = ""  # why it did not wake
+        self.stays = ""  # why it did not sleep
         self.motion: Motion | None = None
         self.task: asyncio.Task[None] | None = None
         self.began_at = self.since = now()
@@ -92,8 +77,8 @@ class Residence:
 
     @property
     def stuck(self) -> bool:
-        """Waking it failed, and it takes room all the same."""
-        return self.idle and self.failing and not self.awake and self.holds
+        """Its server is awake, but it failed to prove itself: it takes room for nothing."""
+        return self.idle and not self.awake and any(place.seen == "awake" for place in self.places.values())
 
     @property
     def holds(self) -> bool:
@@ -155,9 +140,43 @@ class Residence:
         idle_s = None if self.visits.used_at is None else self._idle_s
         return Told(idle_s, self.visits.live(), in_flight, len(self.waiters), self.waiters.longest_s)
 
+    def report(self, in_flight: int) -> ModelReport:
+        """For people."""
+        past = time.time() - self.now()
+        used_at, told = self.visits.used_at, self.known.told
+        return ModelReport(
+            self.id,
+            self.model.lane,
+            self.model.lifecycle,
+            self.state,
+            endpoints=tuple(self.places) or self.model.endpoints,
+            pinned=self.pinned,
+            preloaded=self.preloaded,
+            in_flight=in_flight,
+            waiting=len(self.waiters),
+            sessions=self.visits.live() + told.sessions,
+            last_used=None if used_at is None else past + used_at,
+            awake_since=None if self.awake_at is None else past + self.awake_at,
+            wakes=self.wakes,
+            evictions=self.evictions,
+            last_wake_s=self.wake_s,
+            trouble=self.unmanageable or self.trouble or self.stays or next(self._troubles(), ""),
+        )
+
+    def _troubles(self) -> Iterator[str]:
+        return (place.trouble for place in self.places.values() if place.trouble)
+
     @property
     def usual_wake_s(self) -> float:
         return next((s for s in (self.wake_s, self.known.wake_s) if s is not None), UNKNOWN_WAKE_S)
+
+    async def wait(self, most: int | None, within_s: float) -> None:
+        """As `Waiters.wait`: for its turn to be awake."""
+        self.changed()
+        try:
+            await self.waiters.wait(self.id, most, within_s, self.retry_after_s)
+        finally:
+            self.changed()
 
     def opened(self) -> None:
         """It gets requests, whoever woke it."""

@@ -1,0 +1,123 @@
+"""What people order of models that come and go."""
+
+import asyncio
+
+import structlog
+
+from smart_router.errors import (
+    LifecycleFailed,
+    ModelBusy,
+    ModelKept,
+    ModelNotReady,
+    NoRoom,
+    NotManaged,
+    StoreUnavailable,
+    UnknownModel,
+)
+from smart_router.lifecycle.agreement import Agreement, Note
+from smart_router.lifecycle.inventory import Inventory
+from smart_router.lifecycle.moving import Mover
+from smart_router.lifecycle.residence import Residence
+from smart_router.registry import Registry
+from smart_router.upstream.fleet import Fleet
+
+log = structlog.get_logger("lifecycle")
+
+
+class Orders:
+    """Waking and putting to sleep have to be asked for once; *load_s* bounds a wait for the former."""
+
+    def __init__(
+        self, registry: Registry, inventory: Inventory, fleet: Fleet, mover: Mover, agreement: Agreement, load_s: float
+    ) -> None:
+        self._registry = registry
+        self._inventory = inventory
+        self._fleet = fleet
+        self._mover = mover
+        self._agreement = agreement
+        self._load_s = load_s
+
+    def know(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def load(self, model: str) -> None:
+        """
+        Return when it is awake.
+
+        Raises:
+            UnknownModel
+            NotManaged, NoRoom: it cannot be, as things stand.
+            ModelNotReady, LifecycleFailed: it could not be woken.
+        """
+        residence = self._managed(model)
+        if not self._fleet.is_shut(model):
+            return
+        residence.waking.clear()
+        try:
+            await residence.wait(None, self._load_s)
+        except ModelNotReady:
+            if residence.refused:
+                raise NoRoom(f"{model} has no room beside the models that are kept: unpin one of them first") from None
+            if residence.trouble:
+                raise LifecycleFailed(residence.trouble) from None
+            raise
+
+    async def unload(self, model: str) -> None:
+        """
+        Return when it sleeps.
+
+        Raises:
+            UnknownModel
+            NotManaged, ModelKept, ModelBusy: it cannot, as things stand.
+            LifecycleFailed: it did not.
+        """
+        residence = self._managed(model)
+        self._refuse_unloading(residence)
+        if not residence.holds:
+            return
+        if not await self._inventory.arenas[residence.arena].hold.take():
+            raise ModelBusy(f"another router is changing what is awake in the group of {model}; try again")
+        if residence.motion is None:
+            self._mover.evict(residence)
+        if residence.task is not None:
+            await asyncio.wait([residence.task])
+        if residence.holds:
+            raise LifecycleFailed(residence.stays or f'model "{model}" was not put to sleep: requests came for it')
+
+    async def pin(self, model: str, pinned: bool) -> None:
+        """
+        Wake it and never evict it, or do so again.
+
+        Raises:
+            UnknownModel
+            NotManaged, NoRoom: it cannot be, as things stand.
+        """
+        residence = self._managed(model)
+        if pinned and not residence.kept and not self._inventory.arenas[residence.arena].has_room_for(residence):
+            raise NoRoom(f"{model} has no room beside the models that are kept: unpin one of them first")
+        residence.pinned = pinned
+        try:
+            await self._agreement.note(residence.arena, model, Note(pinned=pinned))
+        except StoreUnavailable:
+            log.warning("other routers do not know of a pin", model=model, pinned=pinned)
+        residence.changed()
+
+    def _managed(self, model: str) -> Residence:
+        if model not in self._registry.models:
+            raise UnknownModel(f"there is no model {model[:100]!r}; there are {', '.join(self._registry.models)}")
+        if model not in self._inventory.residences:
+            raise NotManaged(f"{model} is always awake: give it another lifecycle in the registry to manage it")
+        residence = self._inventory.residences[model]
+        if residence.unmanageable:
+            raise LifecycleFailed(residence.unmanageable)
+        return residence
+
+    def _refuse_unloading(self, residence: Residence) -> None:
+        if residence.pinned:
+            raise ModelKept(f"{residence.id} is pinned: unpin it first")
+        if residence.preloaded:
+            raise ModelKept(f"{residence.id} is preloaded, as ROUTING_MODE is realtime; in standard it may be unloaded")
+        requests = self._fleet.in_flight(residence.id) + residence.known.told.in_flight
+        waiting = len(residence.waiters) + residence.known.told.waiting
+        if requests or waiting or residence.motion == "coming" or residence.barred:
+            raise ModelBusy(f"{residence.id} has {requests} requests, and {waiting} wait for it; try again later")
