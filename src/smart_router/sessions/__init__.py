@@ -1,12 +1,16 @@
-"""Where sessions are kept: one kind per file."""
+"""Where sessions are kept, one kind per file, and what else the routers of one Redis share."""
 
 from collections.abc import Callable
 
+from smart_router.lifecycle.agreement import Agreement, Alone
+from smart_router.sessions.agreement import ALIVE_S, RedisAgreement
 from smart_router.sessions.base import Limits, SessionStore
 from smart_router.sessions.fallback import FallbackStore
 from smart_router.sessions.memory import EmbeddedStore
 from smart_router.sessions.redis import RedisStore
 from smart_router.settings import Settings
+
+MISSED = 3  # LIFECYCLE_INTERVALs without a word, at least, before a router counts as gone
 
 KINDS: dict[str, Callable[[Settings, Limits], SessionStore]] = {
     "embedded": lambda settings, limits: EmbeddedStore(limits),
@@ -31,3 +35,19 @@ def open_store(settings: Settings) -> SessionStore:
         total_bytes=settings.max_sessions_bytes,
     )
     return KINDS["redis" if settings.redis_url else "embedded"](settings, limits)
+
+
+def open_agreement(settings: Settings) -> Agreement:
+    """
+    Through the Redis of REDIS_URL; without one, this router is alone. Nothing is connected until it is used.
+
+    Raises:
+        ConfigurationError: the URL is wrong.
+    """
+    if settings.redis_url is None:
+        return Alone()
+    return RedisAgreement(
+        settings.redis_url.get_secret_value(),
+        timeout_ms=settings.redis_timeout_ms,
+        alive_s=max(ALIVE_S, MISSED * settings.lifecycle_interval),
+    )
