@@ -11,6 +11,7 @@ from smart_router.simulate import Kind
 from .asking import CHAT, ID, Start, ask, events, metric, read_events, refused, said, saying, until_running
 
 Urls = dict[Kind, str]
+EARLY_S = 0.01  # the loop's clock counts milliseconds: a sleep may end a little early
 ENDLESS = saying(ignore_eos=True, max_tokens=4000)
 
 
@@ -59,15 +60,17 @@ async def test_metrics_tell_what_was_done(start: Start, http: aiohttp.ClientSess
 
 
 async def test_time_to_first_token_is_as_asked_for(start: Start, http: aiohttp.ClientSession) -> None:
-    url = start(ttft_ms=80)
+    url = start(ttft_ms=200)
     await said(http, url, saying())
-    assert 0.07 <= await metric(http, url, "time_to_first_token_seconds_sum") < 0.5
+    assert await metric(http, url, "time_to_first_token_seconds_sum") > 0.2 - EARLY_S
 
 
 async def test_tokens_come_at_the_pace_asked_for(start: Start, http: aiohttp.ClientSession) -> None:
-    url = start(tokens_per_second=100)
+    url = start(ttft_ms=0, tokens_per_second=50)
     await ask(http, url + CHAT, saying("one two three four", max_tokens=11))
-    assert 0.09 <= await metric(http, url, "inter_token_latency_seconds_sum") < 0.5  # ten pauses of 10 ms
+    parts = ("time_to_first_token", "inter_token_latency")  # whoever is late with the first hurries with the others
+    took_s = sum([await metric(http, url, f"{part}_seconds_sum") for part in parts])
+    assert took_s > 0.2 - EARLY_S  # ten pauses of 20 ms
 
 
 async def test_a_prompt_seen_before_is_found_in_the_cache(start: Start, http: aiohttp.ClientSession) -> None:
