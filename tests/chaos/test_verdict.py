@@ -70,8 +70,18 @@ def test_a_router_that_could_not_know_a_session_while_redis_was_away_forks_it() 
 
 
 def test_a_router_that_served_the_session_has_no_excuse() -> None:
-    known = [a_turn("tts", router=1), a_turn("tts", router=2), a_turn("agent", router=2)]
+    known = [a_turn("tts", STRUCK - 2, router=1), a_turn("tts", STRUCK - 1, router=2), a_turn("agent", router=2)]
     assert judge(known, AWAY).changed == (known[2],)
+    chose = [a_turn("tts", router=1), replace(a_turn("tts", router=2), reason="classified"), a_turn("agent", router=2)]
+    assert judge(chose, AWAY).changed == (chose[2],)
+
+
+def test_a_router_that_went_by_an_earlier_choice_of_the_same_does_not_know_the_standing_one() -> None:
+    """Router 2 knows the first choice of agent. Redis, once it is back, tells it the choice of tts that followed."""
+    before = [a_turn("agent", STRUCK - 3, router=2), a_turn("tts", STRUCK - 2, router=1, explicit="tts")]
+    again = a_turn("agent", router=1, explicit="agent")
+    found = judge([*before, again, a_turn("agent", router=2), a_turn("tts", router=2)], AWAY)
+    assert (found.changed, found.forked) == ((), True)
 
 
 def test_with_redis_there_no_router_has_an_excuse() -> None:

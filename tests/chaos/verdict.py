@@ -89,7 +89,8 @@ def verdict(trial: Trial) -> Verdict:
 def judge(turns: Sequence[Turn], away: tuple[float, float] | None) -> Judged:
     """
     1. The first answer, and every one that says why, makes a choice that stands; the router that gave it knows it.
-    2. An answer by the standing choice: its router knows it, too.
+    2. An answer by the standing choice: its router knows it, too. But while Redis is *away*, one that goes by the
+       session as it knows it may know an earlier choice of the same, and then goes by what Redis says once it is back.
     3. Another one, while Redis is *away*, of a router that does not know it: forked.
     4. Any other one: changed, and the choice that stands from now on.
     """
@@ -101,11 +102,12 @@ def judge(turns: Sequence[Turn], away: tuple[float, float] | None) -> Judged:
             standing = None if turn.asked.explicit else standing  # who knows whether it was heard
             continue
         choice = turn.use_case, turn.model
+        apart = bool(away and away[0] <= turn.ended and turn.began <= away[1])
         if standing is None or turn.explained:  # 1
             standing, knows = choice, {turn.router}
         elif choice == standing:  # 2
-            knows.add(turn.router)
-        elif away and away[0] <= turn.ended and turn.began <= away[1] and turn.router not in knows:  # 3
+            knows |= set() if apart and turn.reason == "session" else {turn.router}
+        elif apart and turn.router not in knows:  # 3
             return Judged(tuple(changed), True)
         else:  # 4
             changed.append(turn)
