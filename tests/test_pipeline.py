@@ -318,6 +318,18 @@ async def test_asking_changes_nothing(router: Router) -> None:
     assert len(await router.store.history(key)) == 2
 
 
+async def test_a_use_case_that_is_named_again_while_redis_is_away_is_chosen_anew(router: Router) -> None:
+    """Where others served the session meanwhile, it may stand otherwise."""
+    chosen = []
+    for degraded in (False, False, True):
+        router.store.degraded = degraded
+        await router.route(FIRST, use_case="agent")
+        session = await router.store.get(Key(ANYBODY.id, "s1"))
+        assert session is not None
+        chosen.append(session.chosen)
+    assert chosen[0] == chosen[1] < chosen[2]
+
+
 # a session that comes back
 
 

@@ -268,10 +268,12 @@ class Pipeline:
         """Commit where the session stands, unless it stands there already, or the server refused the request."""
         decision, model, before = exchange.decision, exchange.lease.model, exchange.before
         lane = Lane(decision.use_case, model.id, exchange.lease.endpoint, decision.confidence)
+        sure = decision.reason in ("explicit", "modality")
         unchanged = before is not None and before.group == model.lane and before.lane == lane
+        unchanged = unchanged and not (sure and self._store.degraded)  # it may stand otherwise where this is not known
         if unchanged or exchange.ask.keeps != "session" or exchange.status >= 400:
             return
-        pin = Pin(model.lane, lane, before.turn if before else 0)
+        pin = Pin(model.lane, lane, before.turn if before else 0, sure=sure)
         exchange.after = await self._store.commit(_key(exchange.ask), pin)
 
     def _choosing(

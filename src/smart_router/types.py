@@ -196,6 +196,7 @@ class Session(Struct, frozen=True):
     count: int
     created: float  # seconds since the epoch
     accessed: float
+    chosen: float = 0.0  # when its use case was; after the choice that this one followed, whatever the clocks say
 
     @property
     def lane(self) -> Lane:

@@ -124,6 +124,52 @@ async def test_a_commit_as_if_first_does_not_overwrite(store: SessionStore, key:
     assert (await store.commit(key, a_pin("stt", turn=0))).lane.use_case == "agent"
 
 
+async def test_of_choices_made_apart_the_later_stands_whatever_its_turn(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin("agent"))
+    earlier = await store.commit(key, a_pin("stt", turn=9, chosen=made.chosen - 1))
+    assert (earlier.lane, earlier.turn, earlier.chosen) == (a_lane("agent"), 1, made.chosen)
+    later = await store.commit(key, a_pin("stt", turn=1, chosen=made.chosen + 1))
+    assert (later.lane, later.turn, later.chosen) == (a_lane("stt"), 2, made.chosen + 1)
+    assert await store.get(key) == later
+
+
+async def test_of_the_same_choice_made_apart_that_of_more_turns_stands(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin())
+    elsewhere = a_lane(replica="http://b:8000")
+    assert (await store.commit(key, a_pin(turn=1, lane=elsewhere, chosen=made.chosen))).lane == a_lane()
+    assert (await store.commit(key, a_pin(turn=2, lane=elsewhere, chosen=made.chosen))).lane == elsewhere
+
+
+async def test_a_choice_made_apart_begins_a_session_that_is_unknown(store: SessionStore, key: Key) -> None:
+    found = await store.commit(key, a_pin("stt", turn=3, chosen=0.0))
+    assert (found.turn, found.count, found.chosen, found.lane) == (1, 1, 0.0, a_lane("stt"))
+
+
+async def test_a_choice_made_apart_counts_no_turn_of_a_known_session(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin())
+    assert (await store.commit(key, a_pin("stt", turn=1, chosen=made.chosen + 1))).count == 1
+
+
+async def test_a_choice_is_later_than_the_one_it_follows(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin("agent"))
+    await store.commit(key, a_pin("stt", turn=1, chosen=made.chosen + 1000))  # of a clock that is ahead
+    follows = await store.commit(key, a_pin("video", turn=2))
+    assert made.chosen + 1000 < follows.chosen < made.chosen + 1001
+
+
+async def test_another_place_for_the_same_use_case_is_no_later_choice(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin())
+    moved = await store.commit(key, a_pin(turn=1, lane=a_lane(replica="http://b:8000")))
+    assert (moved.turn, moved.chosen) == (2, made.chosen)
+
+
+async def test_a_turn_that_decides_alone_chooses_the_same_use_case_anew(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin())
+    again = await store.commit(key, a_pin(turn=1, sure=True))
+    assert again.turn == 1
+    assert again.chosen > made.chosen
+
+
 async def test_a_commit_after_the_session_was_lost_pins_anew(store: SessionStore, key: Key) -> None:
     await store.commit(key, a_pin("agent"))
     await store.end(key)

@@ -84,15 +84,22 @@ def store(remote: Remote) -> FallbackStore:
     return FallbackStore(remote, EmbeddedStore(Limits()))
 
 
-def a_lane(model: str = "m", replica: str = "http://a") -> Lane:
-    return Lane("agent", model, replica)
+def a_router(remote: Remote) -> FallbackStore:
+    """Another one than `store`."""
+    return FallbackStore(remote, EmbeddedStore(Limits()))
 
 
-async def a_turn(store: FallbackStore, lane: Lane, said: Sequence[Message] = (), key: Key = KEY) -> Begun:
+def a_lane(model: str = "m", replica: str = "http://a", use_case: str = "agent") -> Lane:
+    return Lane(use_case, model, replica)
+
+
+async def a_turn(
+    store: FallbackStore, lane: Lane, said: Sequence[Message] = (), key: Key = KEY, *, sure: bool = False
+) -> Begun:
     """As the pipeline takes it: what it found, before its own choice was committed."""
     begun = await store.begin(key, history=True)
     if begun.session is None or begun.session.lane != lane:
-        await store.commit(key, Pin("g", lane, begun.session.turn if begun.session else 0))
+        await store.commit(key, Pin("g", lane, begun.session.turn if begun.session else 0, sure=sure))
     if said:
         store.remember(key, said)
     return begun
@@ -194,6 +201,177 @@ async def test_what_went_on_elsewhere_meanwhile_is_not_overwritten(remote: Remot
     await settled(cut_off)
     assert begun.session is not None
     assert begun.session.lane == a_lane("o")
+
+
+TTS, STT, VIDEO = a_lane("t", use_case="tts"), a_lane("s", use_case="stt"), a_lane("v", use_case="video")
+
+
+async def back(store: FallbackStore, remote: Remote, by: str) -> Session:
+    """Redis is there again, and the session as it stands there once *store* has been heard."""
+    remote.away = False
+    if by == "its next turn":
+        found = (await store.begin(KEY, history=False)).session
+        assert found == await remote.get(KEY)
+    else:
+        await store.ping()
+        await settled(store)
+        found = await remote.get(KEY)
+    assert found is not None
+    return found
+
+
+either_way = pytest.mark.parametrize("by", ["its next turn", "the task"])
+
+
+@either_way
+async def test_what_a_caller_named_where_the_session_was_unknown_outlives_what_was_chosen_before(
+    store: FallbackStore, remote: Remote, by: str
+) -> None:
+    elsewhere = a_router(remote)
+    for lane in (TTS, STT, TTS):
+        await a_turn(elsewhere, lane)
+    remote.away = True
+    await a_turn(store, VIDEO, sure=True)
+    assert (await back(store, remote, by)).lane == VIDEO
+
+
+@either_way
+async def test_a_guess_where_the_session_was_unknown_does_not(store: FallbackStore, remote: Remote, by: str) -> None:
+    await a_turn(a_router(remote), TTS)
+    remote.away = True
+    await a_turn(store, VIDEO)
+    assert (await back(store, remote, by)).lane == TTS
+
+
+@either_way
+async def test_what_a_caller_named_after_a_guess_does(store: FallbackStore, remote: Remote, by: str) -> None:
+    await a_turn(a_router(remote), TTS)
+    remote.away = True
+    await a_turn(store, VIDEO)
+    await a_turn(store, STT, sure=True)
+    assert (await back(store, remote, by)).lane == STT
+
+
+@either_way
+@pytest.mark.parametrize("first", [0, 1])
+async def test_of_two_routers_choices_the_later_stands_whoever_is_back_first(
+    remote: Remote, by: str, first: int
+) -> None:
+    routers = [a_router(remote), a_router(remote)]
+    await a_turn(routers[0], TTS)
+    await a_turn(routers[1], TTS)
+    remote.away = True
+    await a_turn(routers[0], STT)
+    await a_turn(routers[0], VIDEO)
+    await a_turn(routers[1], STT)
+    await back(routers[first], remote, by)
+    assert (await back(routers[1 - first], remote, by)).lane == STT
+
+
+@either_way
+async def test_going_to_another_replica_is_no_later_choice(store: FallbackStore, remote: Remote, by: str) -> None:
+    await a_turn(store, TTS)
+    await a_turn(a_router(remote), STT)
+    remote.away = True
+    await a_turn(store, a_lane("t", "http://b", "tts"))
+    assert (await back(store, remote, by)).lane == STT
+
+
+async def test_a_clock_that_is_behind_does_not_make_a_choice_an_earlier_one(remote: Remote) -> None:
+    behind = FallbackStore(remote, EmbeddedStore(Limits(), wall_clock=lambda: 50.0))
+    await a_turn(behind, TTS)
+    remote.away = True
+    await a_turn(behind, STT)
+    assert (await back(behind, remote, "its next turn")).lane == STT
+
+
+async def test_a_turn_that_began_without_redis_is_kept_though_it_is_back_before_its_end(
+    store: FallbackStore, remote: Remote
+) -> None:
+    for lane in (TTS, VIDEO):
+        await a_turn(a_router(remote), lane)
+    remote.away = True
+    assert (await store.begin(KEY, history=False)).session is None
+    remote.away = False
+    assert (await store.commit(KEY, Pin("g", STT, 0, sure=True))).lane == STT
+    session = await remote.get(KEY)
+    assert session is not None
+    assert session.lane == STT
+
+
+async def test_a_guess_gives_way_to_what_redis_knows_if_it_is_back_before_its_end(
+    store: FallbackStore, remote: Remote
+) -> None:
+    await a_turn(a_router(remote), TTS)
+    remote.away = True
+    await store.begin(KEY, history=False)
+    remote.away = False
+    assert (await store.commit(KEY, Pin("g", STT, 0))).lane == TTS
+    assert (await store.get(KEY)) == await remote.get(KEY)
+
+
+async def test_two_choices_without_redis_outlive_its_return_between_them(store: FallbackStore, remote: Remote) -> None:
+    await a_turn(store, TTS)
+    remote.away = True
+    await a_turn(store, STT)
+    begun = await store.begin(KEY, history=False)
+    assert begun.session is not None
+    remote.away = False
+    assert (await store.commit(KEY, Pin("g", VIDEO, begun.session.turn))).lane == VIDEO
+    session = await remote.get(KEY)
+    assert session is not None
+    assert session.lane == VIDEO
+
+
+async def test_a_turn_that_redis_answered_before_it_had_the_session_goes_on_as_it_stood_here(
+    store: FallbackStore, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_turn(store, TTS)
+    remote.away = True
+    await a_turn(store, STT)
+    remote.away = False
+    answered, begin = asyncio.Event(), EmbeddedStore.begin
+
+    async def late(self: EmbeddedStore, key: Key, *, history: bool, rate: Rate | None = None) -> Begun:
+        found = await begin(self, key, history=history, rate=rate)
+        await answered.wait()
+        return found
+
+    monkeypatch.setattr(remote, "begin", late.__get__(remote))
+    beginning = asyncio.create_task(store.begin(KEY, history=False))
+    await asyncio.sleep(0)
+    written = asyncio.create_task(store._written_back(KEY))
+    await asyncio.sleep(0)
+    answered.set()
+    begun = await beginning
+    await written
+    assert begun.session is not None
+    assert begun.session.lane == STT
+
+
+async def test_a_client_that_leaves_while_its_session_is_written_back_takes_nothing_with_it(
+    store: FallbackStore, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.away = True
+    await a_turn(store, TTS, HELLO)
+    remote.away = False
+    committing, may_commit, commit = asyncio.Event(), asyncio.Event(), remote.commit
+
+    async def slowly(key: Key, pin: Pin) -> Session:
+        committing.set()
+        await may_commit.wait()
+        return await commit(key, pin)
+
+    monkeypatch.setattr(remote, "commit", slowly)
+    beginning = asyncio.create_task(store.begin(KEY, history=True))
+    await committing.wait()
+    beginning.cancel()
+    await asyncio.wait({beginning})
+    may_commit.set()
+    await asyncio.wait(store._underway.values())
+    begun = await remote.begin(KEY, history=True)
+    assert begun.session is not None
+    assert (begun.session.lane, begun.history) == (TTS, HELLO)
 
 
 async def test_a_turn_that_changed_nothing_has_nothing_to_write_back(store: FallbackStore, remote: Remote) -> None:
@@ -305,21 +483,36 @@ async def test_it_goes_away_while_it_is_written_back(store: FallbackStore, remot
     remote.away = True
     await a_turn(store, a_lane("m"))
     remote.away = False
-    get, calls = remote.get, iter([True, False])
+    commit, calls = remote.commit, iter([True, False])
 
-    async def gone_again(key: Key) -> Session | None:
+    async def gone_again(key: Key, pin: Pin) -> Session:
         remote.away = next(calls, False)
-        return await get(key)
+        return await commit(key, pin)
 
-    remote.get = gone_again  # type: ignore[method-assign]
+    remote.commit = gone_again  # type: ignore[method-assign]
     begun = await store.begin(KEY, history=True)
     assert begun.session is not None, "what is here counts"
     remote.away = False
     assert (await store.begin(KEY, history=True)).session is not None
     await settled(store)
-    session = await get(KEY)
+    session = await remote.get(KEY)
     assert session is not None
     assert session.lane == a_lane("m")
+
+
+async def test_a_session_that_made_room_for_others_here_is_not_ended_there(remote: Remote) -> None:
+    store = FallbackStore(remote, EmbeddedStore(Limits(sessions=2)))
+    for name in ("s1", "s2"):
+        await a_turn(store, TTS, key=Key("owner", name))
+    remote.away = True
+    await a_turn(store, STT, key=Key("owner", "s1"))
+    await store.begin(Key("owner", "s2"), history=False)
+    await a_turn(store, STT, key=Key("owner", "s3"))
+    remote.away = False
+    await store.ping()
+    await settled(store)
+    sessions = [await remote.get(Key("owner", name)) for name in ("s1", "s3")]
+    assert [session and session.lane for session in sessions] == [TTS, STT]
 
 
 async def test_what_changed_is_bounded(remote: Remote) -> None:
@@ -396,8 +589,10 @@ async def test_a_turn_that_begins_while_its_session_is_on_its_way_back_finds_it(
     monkeypatch.setattr(remote, "commit", slowly)
     await store.ping()  # it is back: the session is written back
     await committing.wait()
-    begun = await store.begin(KEY, history=True)
+    beginning = asyncio.create_task(store.begin(KEY, history=True))
+    await asyncio.sleep(0)  # Redis has answered it
     may_commit.set()
+    begun = await beginning
     await settled(store)
     assert begun.session is not None
     assert (begun.session.lane.model, begun.history) == ("m", HELLO)

@@ -13,8 +13,16 @@ from tests.fakes import Clock, a_lane
 LIMITS = Limits(ttl_s=60, memory_turns=3, memory_bytes=4096, sessions=1000)
 
 
-def a_pin(use_case: str = "agent", *, turn: int = 0, group: str = "gpu0", lane: Lane | None = None) -> Pin:
-    return Pin(group, lane or a_lane(use_case), turn)
+def a_pin(
+    use_case: str = "agent",
+    *,
+    turn: int = 0,
+    group: str = "gpu0",
+    lane: Lane | None = None,
+    sure: bool = False,
+    chosen: float | None = None,
+) -> Pin:
+    return Pin(group, lane or a_lane(use_case), turn, sure, chosen)
 
 
 def an_exchange(number: int = 1, question: str = "", answer: str = "") -> list[Message]:

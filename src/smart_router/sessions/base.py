@@ -45,12 +45,18 @@ class Begun(msgspec.Struct, frozen=True):
 class Pin(msgspec.Struct, frozen=True):
     """
     The choice to commit: *lane* in *group*. *turn* is the session's turn when this exchange began (0: there was none);
-    if another exchange changed the pin since, that one stands.
+    if another exchange changed the pin since, that one stands. *sure*: what this turn brought decides alone, so that it
+    does not matter whether the session was known.
+
+    *chosen*: when that was, for a choice that was made apart from this store (0: not knowing the session). Of such a
+    one and that which stands, the later counts, whatever the turns; of the same use case's choice, that of more turns.
     """
 
     group: str
     lane: Lane
     turn: int
+    sure: bool = False
+    chosen: float | None = None
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):

@@ -7,6 +7,9 @@ Sessions in Redis while it answers, and in this process while it does not.
                        comes first; a session that was ended here is ended there. It is well once the first of it is
                        there: a Redis that is full answers, too
 
+Of a session that was routed here and elsewhere meanwhile, the latest choice stands; one that was made here without
+knowing the session, although it needed to be known, only where there is no other.
+
 So an outage costs a request at most the deadline of a call, and a conversation its earlier turns, but not its model.
 """
 
@@ -17,6 +20,7 @@ from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
+from msgspec.structs import replace
 
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions.base import Begun, Held, Key, OnTrouble, Pin, SessionStore, SharedCounts, nobody_hears
@@ -54,8 +58,9 @@ class FallbackStore:
         self._remote = remote
         self._local = local
         self._failed_at = 0.0  # of the monotonic clock
-        self._changed: dict[Key, None] = {}  # here alone, the earliest first
-        self._underway: set[Key] = set()  # on their way back
+        self._changed: dict[Key, bool] = {}  # here alone, the earliest first; True: ended
+        self._begun: dict[Key, None] = {}  # here, since Redis was last heard of them; the earliest first
+        self._underway: dict[Key, asyncio.Task[Session | None]] = {}  # on their way back
         self._writing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         remote.on_trouble = self._failed
@@ -69,6 +74,8 @@ class FallbackStore:
 
     async def close(self) -> None:
         await _ended(self._writing)
+        if self._underway:
+            await asyncio.wait(self._underway.values())  # within the deadlines of their calls
         await self._remote.close()
         await _ended(self._watching)  # last, as what fails now is an outage, too
         await self._local.close()
@@ -79,8 +86,8 @@ class FallbackStore:
     def begin(self, key: Key, *, history: bool, rate: Rate | None = None) -> Coroutine[Any, Any, Begun]:
         turn = _Turn(key, history, rate)
         try:
-            ours = key in self._underway  # Redis may answer before it has it
-            return self._begun(turn, self._remote.begin(key, history=history, rate=rate), ours)
+            ours = self._is_ours(key)
+            return self._begun_there(turn, self._remote.begin(key, history=history, rate=rate), ours)
         except StoreUnavailable as exc:
             return self._begun_here(turn, exc)
 
@@ -92,12 +99,16 @@ class FallbackStore:
             return await self._local.admit(owner, rate)
 
     async def commit(self, key: Key, pin: Pin) -> Session:
+        """A turn that began here is committed here, and then written back: Redis does not know what it went by."""
+        if key in self._begun or key in self._changed:
+            here = await self._commit_here(key, pin)
+            there = await self._written_back(key)
+            return here if there is None or key in self._changed else there
         try:
             session = await self._remote.commit(key, pin)
         except StoreUnavailable as exc:
             self._failed(exc)
-            self._change(key)
-            return await self._local.commit(key, pin)
+            return await self._commit_here(key, pin)
         self._worked()
         self._local.keep(key, session)
         return session
@@ -124,10 +135,12 @@ class FallbackStore:
 
     async def end(self, key: Key) -> bool:
         here = await self._local.end(key)
+        if key in self._underway:
+            await asyncio.shield(self._underway[key])  # or it would be there again afterwards
         try:
             known = await self._answered(self._remote.end(key))
         except StoreUnavailable:
-            self._change(key)
+            self._change(key, ended=True)
             return here
         self._changed.pop(key, None)
         return known or here
@@ -148,7 +161,8 @@ class FallbackStore:
 
     # beginning a turn
 
-    async def _begun(self, turn: "_Turn", beginning: Awaitable[Begun], ours: bool) -> Begun:
+    async def _begun_there(self, turn: "_Turn", beginning: Awaitable[Begun], ours: bool) -> Begun:
+        """*ours*: Redis may answer before it has what changed here."""
         try:
             begun = await beginning
         except StoreUnavailable as exc:
@@ -157,7 +171,8 @@ class FallbackStore:
         if begun.admission is not None and not begun.admission.admitted:
             return begun
         key = turn.key
-        if key in self._changed or (ours and begun.session is None):
+        self._begun.pop(key, None)
+        if ours or self._is_ours(key):
             begun = await self._gone_on(turn, begun)
         if begun.session is not None:
             self._local.keep(key, begun.session)
@@ -167,10 +182,12 @@ class FallbackStore:
 
     async def _begun_here(self, turn: "_Turn", trouble: StoreUnavailable) -> Begun:
         self._failed(trouble)
+        self._begun[turn.key] = None
+        self._bound(self._begun)
         return await self._local.begin(turn.key, history=turn.history, rate=turn.rate)
 
     async def _gone_on(self, turn: "_Turn", begun: Begun) -> Begun:
-        """The session changed here while Redis was away: it goes on as it stands here."""
+        """The session changed here while Redis was away: it goes on once that is written back."""
         said = self._local.look(turn.key).history if turn.history else ()
         return Begun(await self._written_back(turn.key), begun.history + said, begun.admission)
 
@@ -214,11 +231,25 @@ class FallbackStore:
             self.degraded = False
             log.info("the session store answers again", to_write_back=len(self._changed))
 
-    def _change(self, key: Key) -> None:
+    def _is_ours(self, key: Key) -> bool:
+        """What changed here is not in Redis yet."""
+        return key in self._changed or key in self._underway
+
+    def _change(self, key: Key, *, ended: bool = False) -> None:
         """Of those that are too many, the earliest is not written back."""
-        self._changed[key] = None
-        if len(self._changed) > self._local.limits.sessions:
-            del self._changed[next(iter(self._changed))]
+        self._changed[key] = ended
+        self._bound(self._changed)
+
+    def _bound(self, noted: dict[Key, Any]) -> None:
+        if len(noted) > self._local.limits.sessions:
+            del noted[next(iter(noted))]
+
+    async def _commit_here(self, key: Key, pin: Pin) -> Session:
+        unknown = key in self._begun and key not in self._changed and self._local.look(key).session is None
+        if unknown and not pin.sure:
+            pin = replace(pin, chosen=0.0)
+        self._change(key)
+        return await self._local.commit(key, pin)
 
     async def _write_back(self) -> None:
         """All that changed here, unless a call fails meanwhile."""
@@ -233,31 +264,34 @@ class FallbackStore:
             self._is_well()
 
     async def _written_back(self, key: Key) -> Session | None:
-        """
-        The session afterwards: that of Redis, if it was moved elsewhere meanwhile, else that which is here. That it was
-        used says nothing: its own next turn is counted in Redis before it is written back.
-        """
+        """The session afterwards. It is written back even if who waits for that leaves."""
+        if key not in self._underway:
+            if key not in self._changed:
+                return self._local.look(key).session
+            ended = self._changed.pop(key)
+            self._underway[key] = asyncio.create_task(self._write(key, ended))
+        return await asyncio.shield(self._underway[key])
+
+    async def _write(self, key: Key, ended: bool) -> Session | None:
+        """The session as it stands in Redis afterwards; as it stands here, if it is not there."""
         here = self._local.look(key)
-        if key not in self._changed:  # somebody else does it
-            return here.session
-        del self._changed[key]
-        self._underway.add(key)
         try:
-            if here.session is None:
-                await self._remote.end(key)
+            if here.session is None:  # else it made room for others
+                await (self._remote.end(key) if ended else self._remote.ping())
                 return None
-            session = await self._remote.get(key)
-            if session is None or (session.turn, session.accessed) <= (here.session.turn, here.session.accessed):
-                pin = Pin(here.session.group, here.session.lane, session.turn if session else 0)
-                session = await self._remote.commit(key, pin)
+            pin = Pin(here.session.group, here.session.lane, here.session.turn, chosen=here.session.chosen)
+            session = await self._remote.commit(key, pin)
         except StoreUnavailable as exc:
             self._failed(exc)
-            self._change(key)
+            self._change(key, ended=ended)
             return here.session
         finally:
-            self._underway.discard(key)
+            del self._underway[key]
         self._remote.remember(key, here.history)
         self._local.forget_conversation(key)
+        if key not in self._changed:  # once more, meanwhile
+            self._begun.pop(key, None)
+            self._local.keep(key, session)
         return session
 
 

@@ -12,6 +12,8 @@ from smart_router.sessions.base import Begun, Held, Key, Limits, OnTrouble, Pin,
 from smart_router.sessions.rates import LocalRates
 from smart_router.types import Admission, Lane, Message, Rate, Session
 
+TICK_S = 1e-6  # a choice is later than the one that it follows, at least by that
+
 
 @dataclass(slots=True)
 class _Entry:
@@ -167,17 +169,34 @@ class EmbeddedStore:
 
 
 def _first(owner: str, pin: Pin, now: float) -> Session:
-    return Session(owner, turn=1, group=pin.group, lanes={pin.group: pin.lane}, count=1, created=now, accessed=now)
+    chosen = now if pin.chosen is None else pin.chosen
+    lanes = {pin.group: pin.lane}
+    return Session(owner, turn=1, group=pin.group, lanes=lanes, count=1, created=now, accessed=now, chosen=chosen)
 
 
 def _next(session: Session, pin: Pin, now: float) -> Session:
     """A pin of turn 0 comes from an exchange that found no session, so that `begin` had nothing to count."""
     found = _counted(session, now) if pin.turn == 0 else replace(session, accessed=now)
-    if pin.turn != session.turn:
+    if not _replaces(session, pin):
         return found
     changes = pin.group != session.group or not _same_place(session.lane, pin.lane)
     lanes = {**session.lanes, pin.group: pin.lane}
-    return replace(found, turn=session.turn + changes, group=pin.group, lanes=lanes)
+    chosen = _chosen(session, pin, now)
+    return replace(found, turn=session.turn + changes, group=pin.group, lanes=lanes, chosen=chosen)
+
+
+def _replaces(session: Session, pin: Pin) -> bool:
+    """Does *pin* take the place of what *session* has?"""
+    if pin.chosen is not None:
+        return (pin.chosen, pin.turn) > (session.chosen, session.turn)
+    return pin.turn == session.turn
+
+
+def _chosen(session: Session, pin: Pin, now: float) -> float:
+    if pin.chosen is not None:
+        return pin.chosen
+    anew = pin.sure or pin.lane.use_case != session.lane.use_case
+    return max(now, session.chosen + TICK_S) if anew else session.chosen
 
 
 def _counted(session: Session, now: float) -> Session:

@@ -1,17 +1,20 @@
 """
 The Redis store: a hash per session, a list per conversation, one Lua script per call.
 
-    sr:{owner}:s:<id>   hash     v, owner, turn, group, place, lane:<group> (JSON), count, created, accessed
+    sr:{owner}:s:<id>   hash     v, owner, turn, group, place, lane:<group> (JSON), count, created, accessed,
+                                 chosen
     sr:{owner}:h:<id>   list     messages (JSON), oldest first
     sr:{owner}:r:<id>   string   where a stored response lives (JSON)
     sr:{owner}:rate     string   when the owner's next request would come if all came evenly, in microseconds
 
 `{owner}` is a hash tag, so that all keys of an owner share a slot of a cluster. Times are Redis's own, as several
-routers share a session. Every key has a TTL. What cannot be read counts as absent.
+routers share a session; only `chosen` is of the router that chose, as Redis may not have been there. Every key has a
+TTL. What cannot be read counts as absent.
 """
 
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from time import time
 from typing import Any
 
 import msgspec
@@ -86,7 +89,8 @@ class RedisStore:
     async def _commit(self, key: Key, pin: Pin) -> Session | None:
         lane = pin.lane
         place = "\n".join((pin.group, lane.use_case, lane.model, lane.replica))
-        arguments = (FORMAT, self._limits.ttl_s, key.owner, pin.turn, pin.group, _encode(lane), place)
+        chosen = (1 if pin.sure else 0, time()) if pin.chosen is None else ("apart", pin.chosen)
+        arguments = (FORMAT, self._limits.ttl_s, key.owner, pin.turn, pin.group, _encode(lane), place, *chosen)
         fields = await self._redis.call("EVALSHA", _COMMIT.sha, 2, *_names(key), *arguments)
         return _session(_pairs(fields), key.owner)
 
@@ -179,6 +183,7 @@ def _session(fields: Mapping[bytes, bytes], owner: str) -> Session | None:
             int(fields[b"count"]),
             float(fields[b"created"]),
             float(fields[b"accessed"]),
+            float(fields.get(b"chosen", 0.0)),
         )
         return session if session.group in lanes else None
     except (KeyError, ValueError):  # MsgspecError is a ValueError
