@@ -82,7 +82,7 @@ async def test_whoever_may_not_try_again_does_not_wait_to_hear_it(monkeypatch: p
     opening.occupied("n")
     attempt = Asking(A)
     with pytest.raises((UpstreamError, NoModelAvailable)):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(8):
             await opening.open(attempt)
     assert (attempt.asked, in_flight(opening.fleet)) == ([A], {A: 0, B: 1})
 

@@ -394,7 +394,7 @@ async def shadowed(servers: None) -> AsyncIterator[Router]:
 
 async def settled(router: Router) -> tuple[int, int]:
     """Checks and disagreements, once all are done."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while router.shadow._running:
             await asyncio.gather(*router.shadow._running, return_exceptions=True)
     told = report(router.stats.counts())

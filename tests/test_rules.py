@@ -1,13 +1,13 @@
 """Patterns: RE2's, quiet, and linear in the text."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
 from smart_router.access.keyfile import Denied, Entry
 from smart_router.rules import ready, searching
 
-AT_MOST_S = 5.0  # backtracking would take longer than the universe is old
+AT_MOST_S = 20.0  # backtracking would take longer than the universe is old
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_a_wrong_pattern_says_what_is_wrong_and_nothing_on_the_side(
 @pytest.mark.parametrize("end", ["", "!"])
 def test_no_text_makes_a_pattern_run_away(pattern: str, end: str) -> None:
     search, text = searching(pattern), "a" * 1_000_000 + end
-    begun = perf_counter()
+    begun = process_time()
     search(text)
-    assert perf_counter() - begun < AT_MOST_S
+    assert process_time() - begun < AT_MOST_S
 
 
 def test_written_rules_know_their_place() -> None:

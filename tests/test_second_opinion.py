@@ -32,7 +32,7 @@ from tests.upstream.servers import raw_server
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
-WITHIN_S = 5.0  # where no deadline is tested, a slow machine must not make a difference
+WITHIN_S = 30.0  # where no deadline is tested, a slow machine must not make a difference
 SOON_S = 0.2
 QUERY = Query("perhaps one, perhaps the other")
 

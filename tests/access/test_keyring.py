@@ -220,7 +220,7 @@ async def test_a_running_ring_looks_by_itself(path: Path, monkeypatch: pytest.Mo
     ring.start()
     try:
         key, _ = added(path)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while ring.find(key) is None:  # noqa: ASYNC110 - it looks at a file, which tells nobody
                 await asyncio.sleep(0.01)
     finally:

@@ -11,7 +11,7 @@ from tests.chaos.load import Load, Turn
 from tests.chaos.world import World
 
 WELL_WITHIN_S = 60.0
-RESTS_WITHIN_S = 15.0
+RESTS_WITHIN_S = 40.0
 LOOKS_EVERY_S = 0.2
 SAMPLES_EVERY_S = 5.0
 

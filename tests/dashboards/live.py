@@ -16,7 +16,7 @@ from smart_router.simulate import SimulatedModel, running
 from tests.e2e.models import AGENT, AUDIO, KINDS, MULTIMODAL, Models, ModelServer
 from tests.e2e.routers import Router, a_registry, running_router
 
-READY_WITHIN_S = 20.0
+READY_WITHIN_S = 50.0
 POLL_S = 0.05
 SURE = 0.7  # what is less likely falls back; high, so that words which do are easily found
 # Slow and narrow enough that requests are seen in flight, and waiting, whenever somebody looks.

@@ -68,11 +68,11 @@ def test_a_pattern_has_a_longest_length() -> None:
 
 @pytest.mark.parametrize("start", ["[", "(?", "{", "a{1,", "(a|", "\\", "[^", "(?P<", "a?", "[]"])
 def test_the_worst_is_read_in_little_time(start: str) -> None:
-    """In a second, generously: it takes a few milliseconds."""
+    """In some seconds, generously: it takes a few milliseconds."""
     fault_of_pattern.cache_clear()
     begun = time.process_time()
     fault_of_pattern((start * MOST_OF_A_PATTERN)[:MOST_OF_A_PATTERN])
-    assert time.process_time() - begun < 1
+    assert time.process_time() - begun < 5
 
 
 @given(st.text("ab()[]{}|*+?\\^$-,0123456789=:<>P", max_size=30))

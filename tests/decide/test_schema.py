@@ -231,12 +231,12 @@ def test_nothing_that_json_can_say_breaks_it(said: Any) -> None:
 
 
 def test_the_worst_is_read_in_little_time() -> None:
-    """In two seconds, generously: it takes some milliseconds."""
+    """In some seconds, generously: it takes some milliseconds."""
     begun = time.process_time()
     fault_of_schema(doubling("anyOf", 490, TEXT))
     fault_of_schema({"$defs": {f"s{i}": {"$ref": "#/$defs/s0"} for i in range(1_900)}})
     fault_of_schema({"properties": {f"p{i}": {"pattern": f"(a|b{i})" * 100} for i in range(60)}})
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 10
 
 
 def test_choices_are_texts_and_not_too_many() -> None:

@@ -19,7 +19,7 @@ from tests.deploy.composed import ROOT, services
 from tests.needs import missing
 
 CONFIGURATION = (ROOT / "docker" / "nginx.conf").read_text()
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 
 
 class Upstream(ThreadingHTTPServer):

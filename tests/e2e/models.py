@@ -25,7 +25,7 @@ AUDIO = "Qwen/Qwen2-Audio-7B"
 KINDS: Mapping[str, Kind] = {AGENT: "text", MULTIMODAL: "image", AUDIO: "any"}
 SERVED_AS = {AGENT: "served/agent", MULTIMODAL: 'served "pictures" \\ größer', AUDIO: "served/audio"}  # by a recorder
 COMPLETION: bytes = answer(200, completion())
-SOON_S = 5.0
+SOON_S = 20.0
 POLL_S = 0.02
 
 
@@ -60,7 +60,7 @@ class ModelServer:
         return float(found[1])
 
     def wait_for_running(self, count: int) -> None:
-        """Within five seconds, or the test fails."""
+        """Within twenty seconds, or the test fails."""
         deadline = time.monotonic() + SOON_S
         while (now := self.running()) != count:
             assert time.monotonic() < deadline, f"{self.id} is working on {now} requests, not on {count}"
@@ -148,7 +148,7 @@ class Recorder:
         return self.requests[-1]
 
     def wait_for(self, holds: Callable[["Recorder"], bool], what: str) -> None:
-        """Within five seconds, or the test fails."""
+        """Within twenty seconds, or the test fails."""
         deadline = time.monotonic() + SOON_S
         while not holds(self):
             assert time.monotonic() < deadline, f"the model server still waits for {what}"

@@ -5,7 +5,7 @@ import redis
 from smart_router.cli.processes import find_redis_server, free_port
 from tests.redis_servers import Server, until
 
-STARTED_WITHIN_S = 10.0
+STARTED_WITHIN_S = 30.0
 
 
 class RedisProcess:

@@ -250,7 +250,7 @@ def test_a_router_that_was_mistreated_still_answers(router: Router) -> None:
 def exchange(router: Router, *parts: bytes) -> bytes:
     """The start of the answer to POST /route with these bytes after its first headers."""
     head = b"POST /route HTTP/1.1\r\nHost: router\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", router.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", router.port), timeout=20) as connection:
         try:
             for part in (head, *parts):
                 connection.sendall(part)

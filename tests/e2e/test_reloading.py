@@ -274,7 +274,7 @@ def test_more_room_serves_those_who_wait(changing: Changing, models: Models) -> 
         until(lambda: changing.router.get("/api/healthz")["queue_size"] == 1)
         changing.now()
         changing.reloaded()
-        waiting.join(5)
+        waiting.join(20)
         assert answers == [200]
     wait_for_idle(changing.router)
 
@@ -317,7 +317,7 @@ def test_of_several_workers_each_is_replaced(models: Models, redis_url: str, tmp
     command = smart_router("serve", "--port", str(port), "--workers", "2")
     with (
         subprocess.Popen(
-            command, env=environment(DRAIN_DELAY="3", **told), stderr=subprocess.DEVNULL, start_new_session=True
+            command, env=environment(DRAIN_DELAY="60", **told), stderr=subprocess.DEVNULL, start_new_session=True
         ) as process,
         a_client(f"http://127.0.0.1:{port}", Authorization=f"Bearer {KEY}", Connection="close") as http,
     ):

@@ -122,7 +122,7 @@ def well(router: Router, servers: Sequence[ModelServer]) -> None:
     Wait until each of *servers* is asked again: has recovered, and had the rest that it wanted. The traffic by which
     this shows is so much that the retries of a test are less than the fifth that they may be.
     """
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while True:
         for server in servers:
             server.reset()

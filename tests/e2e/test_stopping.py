@@ -17,7 +17,7 @@ from .models import Models
 from .routers import Router, a_client, a_registry, environment, until
 
 READY_WITHIN_S = 30.0
-CUT_OFF_WITHIN_S = 10.0
+CUT_OFF_WITHIN_S = 30.0
 ONCE = {"Connection": "close"}
 
 

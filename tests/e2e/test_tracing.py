@@ -367,7 +367,7 @@ def test_a_collector_that_is_away_harms_nothing(
         with a_process(registry, log, **where) as router:
             slowest = max(router.answer(PYTHON)["total_time"] for _ in range(60))
             stopping = time.monotonic()
-        assert time.monotonic() - stopping < 9, "the process waits for its collector at the end"
+        assert time.monotonic() - stopping < 20, "the process waits for its collector at the end"
     assert slowest < SOON_S
     lines = log.read_text().splitlines()
     assert not [line for line in lines if "Traceback" in line]

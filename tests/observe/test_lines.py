@@ -180,7 +180,7 @@ def test_the_end_waits_for_a_stalled_reader_only_so_long(pipe: Pipe, monkeypatch
         pipe.lines.add(b"x" * 1000)
     started = monotonic()
     pipe.lines.close()
-    assert monotonic() - started < 4
+    assert monotonic() - started < 20
     assert len(pipe.lines._waiting) > 0
 
 

@@ -137,7 +137,7 @@ async def test_it_adds_by_itself_and_once_more_at_the_end(monkeypatch: pytest.Mo
     stats = counted(2)
     mine = SharedStats(stats, shared)
     mine.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await shared.added.wait()
     assert shared.sums["total"] == 2
     stats(a_finished())
@@ -153,7 +153,7 @@ async def test_it_goes_on_adding_after_redis_was_away(monkeypatch: pytest.Monkey
     mine.start()
     await asyncio.sleep(0.05)
     shared.fails = False
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await shared.added.wait()
     assert shared.sums["total"] == 2
     await mine.close()

@@ -476,11 +476,11 @@ def test_the_end_waits_for_a_stalled_collector_only_so_long(monkeypatch: pytest.
             self.may_go = Event()
 
         def shutdown(self) -> None:
-            self.may_go.wait(10)
+            self.may_go.wait(40)
 
     stalled: Any = Stalled()
     monkeypatch.setattr(module, "LAST_WORDS_S", 0.01)
     started = monotonic()
     module._shut_down(stalled)
-    assert monotonic() - started < 4
+    assert monotonic() - started < 20
     stalled.may_go.set()

@@ -53,7 +53,7 @@ async def answering(connection: Connection, *command: str | int) -> None:
     Return when *connection* has found its way back and answers *command*, else PING; between attempts to connect,
     calls fail at once.
     """
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 await connection.call(*(command or ("PING",)))

@@ -27,7 +27,7 @@ from tests.redis_topologies import Cluster, redis_cluster
 
 from .peers import answering
 
-PATIENT_S = 5.0
+PATIENT_S = 20.0
 SHORT_S = 0.3
 KEEP = Script.of("redis.call('SET', KEYS[1], ARGV[1], 'EX', 60) return redis.call('GET', KEYS[1])")
 Connect = Callable[..., ClusterConnection]
@@ -163,7 +163,7 @@ async def test_a_server_that_is_no_cluster_is_said_so(connected: Connect, redis_
 
 async def test_a_cluster_that_is_not_there_fails_calls_in_time(connected: Connect) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent_for_long = ",".join([f"127.0.0.1:{silent.getsockname()[1]}"] * 6)
+        silent_for_long = ",".join([f"127.0.0.1:{silent.getsockname()[1]}"] * 40)
         connection = connected(f"cluster://{silent_for_long}", SHORT_S)
         heard: asyncio.Queue[StoreUnavailable] = asyncio.Queue()
         for _ in range(5):
@@ -172,7 +172,7 @@ async def test_a_cluster_that_is_not_there_fails_calls_in_time(connected: Connec
                 await connection.call("GET", "a")
             connection.post("SET", "a", "b", on_error=heard.put_nowait)
             await asyncio.wait_for(heard.get(), PATIENT_S)
-            assert time.monotonic() - started < CONNECT_S
+            assert time.monotonic() - started < 20  # not one node after the other
 
 
 async def test_after_the_first_round_no_call_waits_for_one(connected: Connect) -> None:
@@ -180,14 +180,14 @@ async def test_after_the_first_round_no_call_waits_for_one(connected: Connect) -
         connection = connected(f"cluster://127.0.0.1:{silent.getsockname()[1]}", SHORT_S)
         with pytest.raises(StoreUnavailable):
             await connection.open()
-        started, lateness = time.monotonic(), list[float]()
+        started = time.monotonic()
         while time.monotonic() - started < 2 * chart.PAUSE_S + SHORT_S:  # into the second round after it
-            called = time.monotonic()
-            with pytest.raises(StoreUnavailable, match="cannot learn"):
-                await connection.call("GET", "a")
-            lateness.append(time.monotonic() - called)
+            call = asyncio.ensure_future(connection.call("GET", "a"))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert call.done(), "it waits for nothing"
+            assert "cannot learn" in str(call.exception())
             await asyncio.sleep(0.01)
-        assert max(lateness) < SHORT_S / 2
 
 
 async def test_a_closed_connection_refuses_calls_until_it_is_opened(connected: Connect, three_masters: Cluster) -> None:
@@ -329,12 +329,11 @@ async def test_however_many_find_out_the_cluster_is_asked_once_in_a_while(
     monkeypatch.setattr(chart, "PAUSE_S", 0.2)
     connection = connected(three_masters.url)
     await connection.open()
-    until_s = time.monotonic() + 1.0
-    while time.monotonic() < until_s:
-        connection._chart.renew()
-        await asyncio.sleep(0.01)
-    assert 3 <= len(asked) <= 6
-    assert min(later - earlier for earlier, later in pairwise(asked)) >= 0.2
+    async with asyncio.timeout(PATIENT_S):
+        while len(asked) < 5:  # a counter has no event
+            connection._chart.renew()
+            await asyncio.sleep(0.01)
+    assert min(later - earlier for earlier, later in pairwise(asked)) > 0.19  # a sleep may end a little early
 
 
 async def test_the_cluster_is_asked_now_and_then(
@@ -390,12 +389,12 @@ async def test_a_node_that_hangs_fails_its_own_calls_in_time_and_no_others(
     hanging.pause()
     started = time.monotonic()
     try:
-        for _ in range(10):
+        for _ in range(40):
             with pytest.raises(StoreUnavailable):
                 lost_call = connection.call("GET", lost)
                 assert await keep(connection, kept, "1") == b"1"
                 await lost_call
-        assert time.monotonic() - started < 5 * CONNECT_S  # as long as half of them would take to connect
+        assert time.monotonic() - started < 20 * CONNECT_S  # as long as half of them would take to connect
     finally:
         hanging.go_on()
     await answering(connection, "GET", lost)
@@ -409,6 +408,7 @@ async def test_a_killed_node_fails_its_own_calls_until_its_replica_serves_them(
     key, kept = a_key_of(cluster, lost), [a_key_of(cluster, node) for node in others]
     slot = slot_of_key(key.encode())
     await answering(connection, "SET", key, "1")
+    before = connection._serving[slot]
     cluster.kill(lost)
     refused, started = Counter[str](), time.monotonic()
     while time.monotonic() - started < 0.5:  # before the others have noticed
@@ -420,5 +420,7 @@ async def test_a_killed_node_fails_its_own_calls_until_its_replica_serves_them(
         await asyncio.sleep(0.02)
     assert set(refused) <= {"the connection was lost", "cannot connect"}
     await asyncio.to_thread(until, lambda: cluster.serving(slot) is not lost, "the replica takes over")
-    await asyncio.sleep(3 * chart.PAUSE_S)  # nobody calls; the connection finds out all the same
+    async with asyncio.timeout(PATIENT_S):  # nobody calls; the connection finds out all the same
+        while (node := connection._serving[slot]) in (None, before) or not node.connected:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     assert await keep(connection, key, "2") == b"2"

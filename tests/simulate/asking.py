@@ -12,7 +12,7 @@ from smart_router.simulate import SimulatedModel
 
 ID = "Qwen/Qwen2.5-7B-Instruct"
 CHAT = "/v1/chat/completions"
-SOON_S = 5.0
+SOON_S = 20.0
 Start = Callable[..., str]  # takes options of the model, returns the address
 
 
@@ -72,7 +72,7 @@ async def metric(http: aiohttp.ClientSession, url: str, name: str, label: str = 
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until *holds*, which only asking can tell; at most five seconds."""
+    """Wait until *holds*, which only asking can tell; at most twenty seconds."""
     async with asyncio.timeout(SOON_S):
         while not await holds():  # noqa: ASYNC110 - another process sets no event of ours
             await asyncio.sleep(0.005)

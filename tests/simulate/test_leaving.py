@@ -60,7 +60,7 @@ async def test_a_client_that_leaves_a_sleeping_server_is_forgotten(start: Start,
 
 
 async def nothing_runs(http: aiohttp.ClientSession, url: str) -> None:
-    """Within a second; a sleep that waits for running requests is answered when there are none left."""
-    async with asyncio.timeout(1):
+    """Soon; a sleep that waits for running requests is answered when there are none left."""
+    async with asyncio.timeout(20):
         await ask(http, f"{url}/sleep?mode=wait", method="POST")
     assert await metric(http, url, "num_requests_running") == 0

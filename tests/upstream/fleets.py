@@ -89,6 +89,6 @@ def in_flight(fleet: Fleet) -> dict[str, int]:
 
 async def until(condition: Callable[[], object]) -> None:
     """For what the fakes only record."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)

@@ -28,7 +28,7 @@ from aiohttp import web
 
 from smart_router.upstream.pool import Pools
 
-READY_WITHIN_S = 15.0
+READY_WITHIN_S = 40.0
 LARGE = b"0123456789abcdef" * (5 * 1024 * 1024 // 16)
 MOST_AT_NGINX = "6m"
 
@@ -55,7 +55,7 @@ def on_both_loops(test: Test) -> Callable[..., None]:
 @asynccontextmanager
 async def some_pools(*, leftovers: bool = False, **options: Any) -> AsyncIterator[Pools]:
     """Unless *leftovers* are expected, no connection may be busy at the end."""
-    pools = Pools(**{"connect_s": 1.0} | options)
+    pools = Pools(**{"connect_s": 10.0} | options)
     pools.start()
     try:
         yield pools

@@ -394,7 +394,7 @@ async def test_a_stream_that_does_not_begin_is_too_slow_and_let_go(upstream: Ups
     server.enqueue(STALL)
     with pytest.raises(BackendTimeout):
         await upstream.open(a_call(stream=True), server.url)
-    await asyncio.wait_for(server.left.wait(), 5)
+    await asyncio.wait_for(server.left.wait(), 20)
 
 
 async def test_a_whole_answer_is_let_go_when_its_caller_gives_up(upstream: Upstream, server: ScriptedServer) -> None:
@@ -402,7 +402,7 @@ async def test_a_whole_answer_is_let_go_when_its_caller_gives_up(upstream: Upstr
     server.enqueue(STALL)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(upstream.open(a_call(), server.url), 2 * DEADLINE_S)
-    await asyncio.wait_for(server.left.wait(), 5)
+    await asyncio.wait_for(server.left.wait(), 20)
 
 
 @pytest.mark.parametrize("data", [b"{}", b'{"choices": [{}]}', b'{"choices": [{"delta": null}]}'])
@@ -415,7 +415,7 @@ async def test_a_stream_without_content_is_too_slow_and_let_go(upstream: Upstrea
     server.enqueue(STREAM_HEAD, chunk(delta("")), STALL)
     with pytest.raises(BackendTimeout):
         await upstream.open(a_call(stream=True), server.url)
-    await asyncio.wait_for(server.left.wait(), 5)
+    await asyncio.wait_for(server.left.wait(), 20)
 
 
 async def test_a_plain_answer_that_stops_in_the_middle_is_too_slow_and_let_go(
@@ -424,7 +424,7 @@ async def test_a_plain_answer_that_stops_in_the_middle_is_too_slow_and_let_go(
     server.enqueue(answer(200, completion())[:-10], STALL)
     with pytest.raises(BackendTimeout):
         await asked(upstream, server)
-    await asyncio.wait_for(server.left.wait(), 5)
+    await asyncio.wait_for(server.left.wait(), 20)
 
 
 async def test_a_stream_that_stops_in_the_middle_is_too_slow_and_let_go(
@@ -433,7 +433,7 @@ async def test_a_stream_that_stops_in_the_middle_is_too_slow_and_let_go(
     server.enqueue(STREAM_HEAD, chunk(delta("Hel")), STALL)
     with pytest.raises(BackendTimeout):
         await streamed(upstream, server)
-    await asyncio.wait_for(server.left.wait(), 5)
+    await asyncio.wait_for(server.left.wait(), 20)
 
 
 async def test_a_slow_but_steady_plain_answer_is_waited_for(upstream: Upstream, server: ScriptedServer) -> None:
@@ -480,7 +480,7 @@ async def test_leaving_early_aborts_the_request_at_the_server(upstream: Upstream
     server.enqueue(STREAM_HEAD, chunk(delta("Hel")), STALL)
     found = await upstream.open(a_call(stream=True), server.url)
     found.close()
-    await asyncio.wait_for(server.left.wait(), 5)
+    await asyncio.wait_for(server.left.wait(), 20)
     found.close()
 
 
@@ -489,10 +489,10 @@ async def test_leaving_while_opening_aborts_the_request_at_the_server(
 ) -> None:
     server.enqueue(STREAM_HEAD, chunk(delta("")), STALL)
     opening = asyncio.create_task(upstream.open(a_call(stream=True), server.url))
-    await asyncio.wait_for(server.asked.wait(), 5)
+    await asyncio.wait_for(server.asked.wait(), 20)
     opening.cancel()
     await asyncio.gather(opening, return_exceptions=True)
-    await asyncio.wait_for(server.left.wait(), 5)
+    await asyncio.wait_for(server.left.wait(), 20)
 
 
 async def test_an_error_message_names_no_address(upstream: Upstream) -> None:

@@ -194,7 +194,7 @@ async def test_the_watch_goes_on_until_the_fleet_is_closed(make: Any, fake: Fake
     fleet = make(a_model("m", A), health_interval=0.001)
     await fleet.start()
     assert fake.running
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(fake.checked) < 3:  # noqa: ASYNC110 - the fake only records
             await asyncio.sleep(0.001)
     await fleet.close()

@@ -224,7 +224,7 @@ async def test_a_resolver_that_hangs_does_not_hold_up_the_start(world: World, mo
 
     monkeypatch.setattr("smart_router.upstream.watch.START_PATIENCE_S", 0.01)
     fleet = world.fleet(a_model("m", POOL), a_model("n", "http://n:8000"), resolve=hang, dns_interval=0.001)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await fleet.start()
     await until(lambda: fleet.can_answer("n"))
     assert asked == ["vllm"], "it is not asked again while it has not answered"

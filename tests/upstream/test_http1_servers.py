@@ -24,7 +24,7 @@ from .servers import (
 )
 
 SERVERS = ("uvicorn-httptools", "uvicorn-h11", "aiohttp", "nginx")
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 
 
 @contextmanager

@@ -22,9 +22,9 @@ from .servers import Handler, on_both_loops, raw_server, some_pools
 
 OK = b"HTTP/1.1 200 OK\r\n"
 HI = answer(200, b"hi")
-WITHIN_S = 5.0
-SHORT_S = 0.15
-SLACK_S = TICK_S + 0.2  # a tick, and a busy machine
+WITHIN_S = 40.0
+SHORT_S = 0.4
+SOON_S = 20.0  # late for any machine, and still before a deadline that is not meant
 GONE = pytest.mark.parametrize("gone", [HANG_UP, RESET], ids=["EOF", "RST"])
 
 
@@ -59,18 +59,19 @@ def holds(pools: Pools, url: str, *, busy: int = 0, idle: int = 0) -> None:
 
 
 @contextmanager
-def takes(at_least_s: float, at_most_s: float) -> Iterator[None]:
+def takes(at_least_s: float = 0.0) -> Iterator[None]:
+    """And not as long as what is not meant would."""
     begun = time.monotonic()
     yield
-    assert at_least_s <= time.monotonic() - begun <= at_most_s
+    assert at_least_s <= time.monotonic() - begun <= SOON_S
 
 
-async def soon(event: asyncio.Event, within_s: float = 0.5) -> None:
-    await asyncio.wait_for(event.wait(), within_s)
+async def soon(event: asyncio.Event) -> None:
+    await asyncio.wait_for(event.wait(), SOON_S)
 
 
-async def until(condition: Callable[[], bool], within_s: float = 2.0) -> None:
-    deadline = time.monotonic() + within_s
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON_S
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
         await asyncio.sleep(0.005)
@@ -84,7 +85,7 @@ async def test_a_port_where_nobody_listens_is_unreachable_at_once() -> None:
     async with a_server() as server:
         url = server.url
     async with some_pools() as pools:
-        with takes(0, 0.1), pytest.raises(BackendUnreachable) as caught:
+        with takes(), pytest.raises(BackendUnreachable) as caught:
             await ask(pools, url)
         assert isinstance(caught.value.__cause__, ConnectionRefusedError)
         holds(pools, url)
@@ -107,16 +108,16 @@ def full_backlog() -> Iterator[str]:
 async def test_a_connection_that_is_never_accepted_ends_with_the_deadline_for_it() -> None:
     async with some_pools(connect_s=SHORT_S) as pools:
         with full_backlog() as url:
-            with takes(SHORT_S * 0.9, SHORT_S + SLACK_S), pytest.raises(BackendUnreachable):
+            with takes(SHORT_S * 0.9), pytest.raises(BackendUnreachable):
                 await ask(pools, url)
             holds(pools, url)
 
 
 @on_both_loops
 async def test_connecting_takes_no_longer_than_the_whole_may() -> None:
-    async with some_pools(connect_s=5.0) as pools:
+    async with some_pools(connect_s=WITHIN_S) as pools:
         with full_backlog() as url:
-            with takes(SHORT_S * 0.9, SHORT_S + SLACK_S), pytest.raises(BackendUnreachable):
+            with takes(SHORT_S * 0.9), pytest.raises(BackendUnreachable):
                 await ask(pools, url, SHORT_S)
             holds(pools, url)
 
@@ -200,7 +201,7 @@ async def parts(*bodies: bytes) -> AsyncIterator[bytes]:
 @on_both_loops
 async def test_a_head_that_does_not_come_ends_with_its_deadline_and_the_connection(said: list[Step]) -> None:
     async with a_server([*said, STALL]) as server, some_pools() as pools:
-        with takes(SHORT_S * 0.9, SHORT_S + SLACK_S), pytest.raises(BackendTimeout):
+        with takes(SHORT_S * 0.9), pytest.raises(BackendTimeout):
             await ask(pools, server.url, SHORT_S)
         await soon(server.left)
         assert len(server.requests) == 1
@@ -211,9 +212,9 @@ async def test_a_head_that_does_not_come_ends_with_its_deadline_and_the_connecti
 async def test_a_reused_connection_that_is_silent_is_not_retried() -> None:
     async with a_server([HI], [STALL]) as server, some_pools() as pools:
         await asked(pools, server.url)
-        with takes(0, SHORT_S + SLACK_S), pytest.raises(BackendTimeout):
+        with takes(), pytest.raises(BackendTimeout):
             await ask(pools, server.url, SHORT_S)
-        assert len(server.requests) == 2
+        await until(lambda: len(server.requests) == 2)
         holds(pools, server.url)
 
 
@@ -258,10 +259,10 @@ async def test_a_stall_in_the_middle_ends_with_its_deadline_though_frames_trickl
     async with a_server([STREAM_HEAD + chunk(b"hi"), b"0" * 9, STALL]) as server, some_pools() as pools:
         response = await ask(pools, server.url)
         assert await response.chunk(WITHIN_S) == b"hi"
-        with takes(SHORT_S * 0.9, SHORT_S + SLACK_S), pytest.raises(BackendTimeout):
+        with takes(SHORT_S * 0.9), pytest.raises(BackendTimeout):
             await response.chunk(SHORT_S)
-        with takes(0, 0.05), pytest.raises(BackendTimeout):
-            await response.chunk(SHORT_S)
+        with takes(), pytest.raises(BackendTimeout):
+            await response.chunk(WITHIN_S)  # it is over
         await soon(server.left)
         response.close()
         holds(pools, server.url)
@@ -282,7 +283,7 @@ async def test_a_stall_in_the_middle_ends_with_its_deadline_though_frames_trickl
 @on_both_loops
 async def test_what_is_no_answer_breaks_and_the_server_sees_the_end(said: bytes, error: type[UpstreamError]) -> None:
     async with a_server([said, STALL]) as server, some_pools() as pools:
-        with takes(0, 1), pytest.raises(error):
+        with takes(), pytest.raises(error):
             await asked(pools, server.url)
         await soon(server.left)
         holds(pools, server.url)
@@ -300,8 +301,8 @@ async def test_garbage_ends_with_an_error_of_ours_or_an_answer_in_time() -> None
                 said[chance.randrange(len(said))] = chance.randrange(256)
             cut = chance.randrange(len(said))
             server.enqueue(bytes(said[:cut]), bytes(said[cut:]), chance.choice(lasts))
-        with takes(0, 2 * SHORT_S + 1):
-            answers = (asked(pools, server.url, SHORT_S) for _ in range(30))
+        with takes():
+            answers = (asked(pools, server.url, 1.0) for _ in range(30))
             told = await asyncio.gather(*answers, return_exceptions=True)
         assert all(isinstance(each, UpstreamError | tuple) for each in told), told
         assert {type(each) for each in told} >= {tuple, BackendBroke}
@@ -311,7 +312,7 @@ async def test_garbage_ends_with_an_error_of_ours_or_an_answer_in_time() -> None
 @on_both_loops
 async def test_an_endless_head_is_cut() -> None:
     async with raw_server(Endless(OK, b"X-Pad: " + b"a" * 1000 + b"\r\n")) as url, some_pools() as pools:
-        with takes(0, 2), pytest.raises(BackendBroke, match="too long"):
+        with takes(), pytest.raises(BackendBroke, match="too long"):
             await ask(pools, url)
         holds(pools, url)
 
@@ -403,8 +404,7 @@ async def test_an_idle_connection_that_the_server_closes_is_forgotten(gone: Step
 async def test_a_connection_idle_for_too_long_is_closed() -> None:
     async with a_server([HI], [HI]) as server, some_pools(idle_s=0.1) as pools:
         await asked(pools, server.url)
-        with takes(0, 0.1 + SLACK_S):
-            await soon(server.left)
+        await soon(server.left)
         holds(pools, server.url)
 
 
@@ -492,7 +492,7 @@ async def test_an_answer_comes_byte_by_byte() -> None:
 async def test_cancelling_whoever_waits_closes_the_socket_at_once(said: list[Step]) -> None:
     async with a_server([*said, STALL]) as server, some_pools() as pools:
         task = asyncio.create_task(asked(pools, server.url))
-        await soon(server.asked, 2)
+        await soon(server.asked)
         await asyncio.sleep(0.02)
         holds(pools, server.url, busy=1)
         task.cancel()
@@ -562,10 +562,10 @@ async def test_a_server_that_answers_without_reading_is_heard_at_once(ends: bool
         writer.write(b"HTTP/1.1 413 X\r\n\r\nno" if ends else answer(413, b"no"))
         if ends:
             writer.write_eof()
-        await asyncio.sleep(10)
+        await asyncio.sleep(WITHIN_S)
 
     async with raw_server(handler) as url, some_pools() as pools:
-        with takes(0, 1):
+        with takes():
             response = await pools.to(url).request(b"POST", b"/", body=endless(), within_s=WITHIN_S)
             assert (response.status, await response.read(10, WITHIN_S)) == (413, b"no")
         response.close()
@@ -601,10 +601,10 @@ async def test_a_whole_body_that_is_not_read_delays_no_answer_that_ends_with_the
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(b"HTTP/1.1 413 X\r\n\r\nno")
         writer.write_eof()
-        await asyncio.sleep(10)
+        await asyncio.sleep(WITHIN_S)
 
     async with raw_server(handler) as url, some_pools() as pools:
-        with takes(0, 1):
+        with takes():
             response = await pools.to(url).request(b"POST", b"/", body=b"x" * 30_000_000, within_s=WITHIN_S)
             assert (response.status, await response.read(10, WITHIN_S)) == (413, b"no")
         response.close()
@@ -615,10 +615,10 @@ async def test_a_whole_body_that_is_not_read_delays_no_answer_that_ends_with_the
 async def test_a_server_that_does_not_read_ends_the_upload_with_its_deadline() -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.sleep(10)
+        await asyncio.sleep(WITHIN_S)
 
     async with raw_server(handler) as url, some_pools() as pools:
-        with takes(SHORT_S * 0.9, SHORT_S + SLACK_S), pytest.raises(BackendTimeout):
+        with takes(SHORT_S * 0.9), pytest.raises(BackendTimeout):
             await pools.to(url).request(b"POST", b"/", body=endless(), within_s=SHORT_S)
         holds(pools, url)
 
@@ -632,7 +632,7 @@ async def test_a_server_that_reads_slowly_gains_no_time() -> None:
             await asyncio.sleep(0.005)
 
     async with raw_server(handler) as url, some_pools() as pools:
-        with takes(0.2, 0.3 + SLACK_S), pytest.raises(BackendTimeout):
+        with takes(0.2), pytest.raises(BackendTimeout):
             await pools.to(url).request(b"POST", b"/", body=endless(), within_s=0.3)
         holds(pools, url)
 
@@ -646,7 +646,7 @@ async def test_a_server_that_leaves_during_the_upload_is_lost(gone: Step) -> Non
             reset(writer)
 
     async with raw_server(handler) as url, some_pools() as pools:
-        with takes(0, 1), pytest.raises(BackendLost):
+        with takes(), pytest.raises(BackendLost):
             await pools.to(url).request(b"POST", b"/", body=endless(), within_s=WITHIN_S)
         holds(pools, url)
 
@@ -693,7 +693,7 @@ async def test_the_address_gives_host_and_prefix_but_no_password() -> None:
 
 @on_both_loops
 async def test_a_pool_that_nobody_uses_is_forgotten() -> None:
-    async with a_server([HI]) as server, some_pools(connect_s=0.2, idle_s=0.02) as pools:
+    async with a_server([HI]) as server, some_pools(connect_s=0.5, idle_s=0.02) as pools:
         await asked(pools, server.url)
         assert set(pools._pools) == {server.url}
         await until(lambda: not pools._pools)
@@ -702,9 +702,9 @@ async def test_a_pool_that_nobody_uses_is_forgotten() -> None:
 
 
 async def test_a_pool_under_use_is_not_forgotten() -> None:
-    async with a_server([STREAM_HEAD, STALL, STREAM_END]) as server, some_pools(connect_s=0.05, idle_s=0.01) as pools:
+    async with a_server([STREAM_HEAD, STALL, STREAM_END]) as server, some_pools(connect_s=0.5, idle_s=0.01) as pools:
         response = await ask(pools, server.url)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)
         server.resume.set()
         assert await response.read(1, WITHIN_S) == b""
         assert set(pools._pools) == {server.url}
@@ -714,7 +714,7 @@ async def test_a_pool_under_use_is_not_forgotten() -> None:
 @on_both_loops
 async def test_a_pool_that_connects_after_a_long_rest_is_not_forgotten() -> None:
     """Else nobody would watch the deadlines of what it opens."""
-    async with a_server([HI], [STALL]) as server, some_pools(connect_s=5.0, idle_s=0.1) as pools:
+    async with a_server([HI], [STALL]) as server, some_pools(connect_s=WITHIN_S, idle_s=0.1) as pools:
         await asked(pools, server.url)
         pool = pools.to(server.url)
         await until(lambda: not pool._idle)
@@ -726,8 +726,8 @@ async def test_a_pool_that_connects_after_a_long_rest_is_not_forgotten() -> None
             return await connect(until)
 
         pool._connect = slowly  # type: ignore[method-assign]
-        with takes(0, 0.5 + SLACK_S), pytest.raises(BackendTimeout):
-            await asyncio.wait_for(pool.request(b"GET", b"/", within_s=0.5), 2)
+        with pytest.raises(BackendTimeout):
+            await asyncio.wait_for(pool.request(b"GET", b"/", within_s=0.5), SOON_S)
         assert pools.to(server.url) is pool
 
 
@@ -766,7 +766,7 @@ async def _close_with_all_kinds_of_connections() -> None:
         pools.close()
         for broken in [*waiting, streaming.chunk(WITHIN_S)]:
             with pytest.raises(UpstreamError):
-                await asyncio.wait_for(broken, 1)
+                await asyncio.wait_for(broken, SOON_S)
         assert server.connections == 3, "it connected again"
 
 
