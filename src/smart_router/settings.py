@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     min_residency: float = Field(2.0, ge=0, le=3600)  # awake at least so long before another may take its place
     lifecycle_interval: Seconds = 1.0  # between two looks at servers of models that come and go
     process_dir: Path | None = None  # logs and pid files of servers that are started; None: the user's state folder
+    process_stop_timeout: Seconds = 15.0  # for such a server to end when told to; then it is killed
 
     # What is seen of it
     log_level: str = "info"
