@@ -21,6 +21,7 @@ ALSO_READ = (
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_TRACES_EXPORTER",
     "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
     *(f"VLLM_{group}_{what}" for group in ("AGENT", "MULTIMODAL", "AUDIO") for what in ("URL", "MODEL", "API")),
 )
 
@@ -38,6 +39,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in (*map(str.upper, Settings.model_fields), *ALSO_READ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

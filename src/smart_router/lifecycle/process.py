@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
+from contextlib import suppress
 from typing import Literal
 
 import structlog
@@ -16,8 +17,6 @@ from smart_router.registry import Model
 from smart_router.settings import Settings
 
 log = structlog.get_logger("lifecycle")
-
-SOUND_AFTER_S = 60.0  # of health: whatever ended it before is over
 
 Place = tuple[str, str]  # model and endpoint
 
@@ -60,9 +59,12 @@ class ByProcess:
         place = (model.id, endpoint)
         async with self._turns[place]:
             running = self._running.get(place)
-            if running is None or not running.runs:
-                running = self._running[place] = await self._launched(place, model)
-            await running.become_healthy()
+            if running is not None and running.runs:
+                with suppress(LifecycleFailed):  # it has just ended, or hung and was stopped
+                    await running.become_healthy()
+                    return
+            self._running[place] = launched = await self._launched(place, model)
+            await launched.become_healthy()
 
     async def sleep(self, model: Model, endpoint: str) -> None:
         place = (model.id, endpoint)
@@ -94,9 +96,5 @@ class ByProcess:
         """By itself, after it was healthy; what becomes of a start that fails is told to whoever wants it."""
         if ended.is_stopping or ended.healthy_since is None:
             return
-        backoff, now = self._backoffs[place], time.monotonic()
-        if ended.healthy_for_s >= SOUND_AFTER_S:
-            backoff.clear()
-        backoff.failed(now)
-        pause_s = backoff.left_s(now)
+        pause_s = self._backoffs[place].failed(time.monotonic(), ended.healthy_for_s)
         log.error("a server ended by itself", model=place[0], trouble=ended.why_it_ended(), not_again_for_s=pause_s)
