@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from smart_router.api.auth import Door
 from smart_router.api.openai import AUTO
 from smart_router.errors import UnknownModel
+from smart_router.lifecycle.standing import Standing
 from smart_router.registry import Model, Registry
 from smart_router.upstream.fleet import Fleet
 
@@ -38,9 +39,10 @@ class ModelList(BaseModel):
 class Catalogue:
     """What there is, and what of it can answer now."""
 
-    def __init__(self, registry: Registry, fleet: Fleet) -> None:
+    def __init__(self, registry: Registry, fleet: Fleet, standing: Standing) -> None:
         self._registry = registry
         self._fleet = fleet
+        self._standing = standing
 
     def entries(self) -> Iterator[ModelOut]:
         registry = self._registry
@@ -67,8 +69,13 @@ class Catalogue:
         return found[id]
 
     def waiting(self) -> int:
-        """Requests that wait for a place at a model now."""
-        return sum(self._fleet.waiting(model) for model in self._registry.models)
+        """Requests that wait now until a model is awake, or for a place there."""
+        return sum(self._standing.waiting(model) for model in self._registry.models)
+
+    def loaded(self) -> bool:
+        """A model that some use case leads to answers without being woken first."""
+        awake = {report.id for report in self._standing.models() if report.state == "awake"}
+        return any(model.id in awake for name in self._registry.use_cases for model in self._registry.candidates(name))
 
     def _entry(
         self,
@@ -107,13 +114,16 @@ def model_routes(catalogue: Catalogue, door: Door) -> APIRouter:
 
     @routes.get("/api/healthz")
     async def healthz() -> dict[str, Any]:
-        """Whether the chat can be used; needs no key. `gpu_available`: as far as a model that answers tells."""
+        """
+        Whether the chat can be used; needs no key. `gpu_available`: as far as a model tells that answers, or can be
+        woken; `model_loaded`: without being woken first.
+        """
         entries = list(catalogue.entries())
         answering = entries[0].available
         return {
             "status": "ok" if answering else "unavailable",
             "gpu_available": answering,
-            "model_loaded": answering,
+            "model_loaded": catalogue.loaded(),
             "upstream_healthy": answering,
             "queue_size": catalogue.waiting(),
             "details": {"models": {e.id: e.available for e in entries if e.kind == "model"}},

@@ -1,45 +1,22 @@
 """For operators: health, readiness, statistics, metrics, and what can be routed to."""
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
 
 from smart_router.api.auth import Door
+from smart_router.api.health import ClassifierHealth, Health, endpoints_health, overall
 from smart_router.classify.classifier import Classifier
+from smart_router.decide.swap import STATES
 from smart_router.errors import StoreUnavailable
+from smart_router.lifecycle.standing import Standing
 from smart_router.observe.metrics import Metrics
 from smart_router.observe.shared_stats import SharedStats
 from smart_router.process import Drain
-from smart_router.registry import Model, Registry
+from smart_router.registry import Registry
 from smart_router.sessions.base import SessionStore
 from smart_router.upstream.fleet import Fleet, ReplicaReport
-
-
-class EndpointHealth(BaseModel):
-    """A backend group: the best of its replicas speaks for it. `response_time` in seconds."""
-
-    status: Literal["healthy", "degraded", "unhealthy", "unknown"]
-    endpoint: str
-    response_time: float | None
-    replicas: list[dict[str, Any]]
-
-
-class ClassifierHealth(BaseModel):
-    """`hybrid` with the encoder, `lexical` without; `trouble` says why."""
-
-    kind: Literal["hybrid", "lexical"]
-    trouble: str
-
-
-class Health(BaseModel):
-    status: Literal["healthy", "degraded", "unhealthy"]
-    timestamp: str
-    bypass_router: Literal["connected", "degraded", "embedded"]
-    classifier: ClassifierHealth
-    model_endpoints: dict[str, EndpointHealth]
 
 
 class Ops:
@@ -54,6 +31,7 @@ class Ops:
         stats: SharedStats,
         metrics: Metrics,
         drain: Drain,
+        standing: Standing,
     ) -> None:
         self._registry = registry
         self._fleet = fleet
@@ -62,16 +40,14 @@ class Ops:
         self._stats = stats
         self._metrics = metrics
         self._drain = drain
+        self._standing = standing
 
     async def health(self) -> Health:
-        groups = _by_group(self._replicas())
-        endpoints = {
-            model.lane: _endpoint_health(groups.get(model.lane, ()), model) for model in self._registry.models.values()
-        }
+        endpoints = endpoints_health(self._registry, self._replicas(), self._standing.models())
         sessions = await self._sessions()
         classifier = ClassifierHealth(kind=self._classifier.kind, trouble=self._classifier.trouble)
         return Health(
-            status=_overall(endpoints.values(), sessions, classifier),
+            status=overall(endpoints.values(), sessions, classifier),
             timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
             bypass_router=sessions,
             classifier=classifier,
@@ -102,22 +78,30 @@ class Ops:
             self._metrics.in_flight.labels(*labels).set(replica.in_flight)
             self._metrics.replica_healthy.labels(*labels).set(replica.status == "healthy")
             self._metrics.replica_ejected.labels(*labels).set(replica.ejected)
-        for model in self._registry.models:
-            ready = self._fleet.can_answer(model)
-            self._metrics.model_state.labels(model, "ready").set(ready)
-            self._metrics.model_state.labels(model, "unavailable").set(not ready)
-            self._metrics.queue_depth.labels(model).set(self._fleet.waiting(model))
+        self._count_models()
         self._metrics.redis_degraded.set(self._store.degraded)
         self._metrics.classifier_degraded.set(self._classifier.kind == "lexical")
         return self._metrics.exposition(accept)
+
+    def _count_models(self) -> None:
+        metrics = self._metrics
+        for report in self._standing.models():
+            for state in STATES:
+                metrics.model_state.labels(report.id, state).set(report.state == state)
+            metrics.queue_depth.labels(report.id).set(self._standing.waiting(report.id))
+        for group in self._standing.groups():
+            metrics.group_residents.labels(group.id).set(len(group.residents))
+            metrics.group_max_resident.labels(group.id).set(group.max_resident)
 
     def _replicas(self) -> list[ReplicaReport]:
         """Also models that the registry knew until lately may still have requests."""
         return [replica for replica in self._fleet.report() if replica.model in self._registry.models]
 
     def _forget_who_may_be_gone(self) -> None:
-        of_replicas = self._metrics.in_flight, self._metrics.replica_healthy, self._metrics.replica_ejected
-        for gauge in (*of_replicas, self._metrics.model_state, self._metrics.queue_depth):
+        metrics = self._metrics
+        of_replicas = metrics.in_flight, metrics.replica_healthy, metrics.replica_ejected
+        of_models = metrics.model_state, metrics.queue_depth, metrics.group_residents, metrics.group_max_resident
+        for gauge in (*of_replicas, *of_models):
             gauge.clear()
 
     def use_cases(self) -> list[dict[str, Any]]:
@@ -158,7 +142,10 @@ def ops_routes(ops: Ops, door: Door) -> APIRouter:
 
     @routes.get("/ready")
     async def ready(response: Response) -> dict[str, str]:
-        """200 when at least one model can answer and this process is not about to stop, else 503."""
+        """
+        200 when at least one model can answer, or sleeps and can be woken, and this process is not about to stop; else
+        503.
+        """
         unready = ops.unready()
         if unready:
             response.status_code = 503
@@ -192,44 +179,3 @@ def ops_routes(ops: Ops, door: Door) -> APIRouter:
         return Response(text, headers={"content-type": content_type})
 
     return routes
-
-
-def _by_group(reports: Sequence[ReplicaReport]) -> dict[str, list[ReplicaReport]]:
-    groups: dict[str, list[ReplicaReport]] = {}
-    for report in reports:
-        groups.setdefault(report.group, []).append(report)
-    return groups
-
-
-def _endpoint_health(replicas: Sequence[ReplicaReport], model: Model) -> EndpointHealth:
-    if not replicas:  # a name that no address is known for
-        return EndpointHealth(status="unhealthy", endpoint=model.endpoints[0], response_time=None, replicas=[])
-    best = min(replicas, key=lambda r: (("healthy", "unknown", "unhealthy").index(r.status), r.resting))
-    mixed = best.status == "healthy" and any(r.status != "healthy" or r.resting for r in replicas)
-    return EndpointHealth(
-        status="degraded" if mixed else best.status,
-        endpoint=best.endpoint,
-        response_time=best.response_time_s,
-        replicas=[
-            {
-                "model": r.model,
-                "endpoint": r.endpoint,
-                "status": r.status,
-                "in_flight": r.in_flight,
-                "resting": r.resting,
-                "ejected": r.ejected,
-                "trouble": r.trouble,
-            }
-            for r in replicas
-        ],
-    )
-
-
-def _overall(
-    endpoints: Iterable[EndpointHealth], sessions: str, classifier: ClassifierHealth
-) -> Literal["healthy", "degraded", "unhealthy"]:
-    statuses = [endpoint.status for endpoint in endpoints]
-    if not any(status in ("healthy", "degraded") for status in statuses):
-        return "unhealthy"
-    whole = all(status == "healthy" for status in statuses) and sessions != "degraded" and classifier.kind == "hybrid"
-    return "healthy" if whole else "degraded"

@@ -1,0 +1,111 @@
+"""`/health`: from the state of each replica to one word for all."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from smart_router.lifecycle.base import ModelReport
+from smart_router.lifecycle.standing import ALWAYS
+from smart_router.registry import Model, Registry
+from smart_router.upstream.fleet import ReplicaReport
+
+ReplicaStatus = Literal["healthy", "asleep", "unknown", "unhealthy"]
+BEST_FIRST: tuple[ReplicaStatus, ...] = ("healthy", "asleep", "unknown", "unhealthy")
+
+
+class EndpointHealth(BaseModel):
+    """
+    A backend group: the best of its replicas speaks for it. One that is asleep will be woken by a request: that is
+    healthy. `response_time` in seconds.
+    """
+
+    status: Literal["healthy", "degraded", "unhealthy", "unknown"]
+    endpoint: str
+    response_time: float | None
+    replicas: list[dict[str, Any]]
+
+
+class ClassifierHealth(BaseModel):
+    """`hybrid` with the encoder, `lexical` without; `trouble` says why."""
+
+    kind: Literal["hybrid", "lexical"]
+    trouble: str
+
+
+class Health(BaseModel):
+    status: Literal["healthy", "degraded", "unhealthy"]
+    timestamp: str
+    bypass_router: Literal["connected", "degraded", "embedded"]
+    classifier: ClassifierHealth
+    model_endpoints: dict[str, EndpointHealth]
+
+
+def endpoints_health(
+    registry: Registry, replicas: Sequence[ReplicaReport], models: Iterable[ModelReport]
+) -> dict[str, EndpointHealth]:
+    """By backend group, in the registry's order."""
+    reports = {report.id: report for report in models}
+    groups: dict[str, list[_Seen]] = {}
+    for replica in replicas:
+        groups.setdefault(replica.group, []).append(_Seen.of(replica, reports[replica.model]))
+    return {model.lane: _endpoint_health(groups.get(model.lane, []), model) for model in registry.models.values()}
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A replica, as it counts where its model may sleep."""
+
+    replica: ReplicaReport
+    status: ReplicaStatus
+    trouble: str
+
+    @classmethod
+    def of(cls, replica: ReplicaReport, model: ModelReport) -> "_Seen":
+        """What a health check says of a server that sleeps, or could not be woken, depends on its kind."""
+        if model.lifecycle != ALWAYS and model.state in ("sleeping", "waking", "loading"):
+            return cls(replica, "asleep", "")
+        if model.lifecycle != ALWAYS and model.state == "failed":
+            return cls(replica, "unhealthy", model.trouble or replica.trouble)
+        return cls(replica, replica.status, replica.trouble)
+
+    @property
+    def well(self) -> bool:
+        return self.status in ("healthy", "asleep") and not self.replica.resting
+
+
+def _endpoint_health(replicas: Sequence[_Seen], model: Model) -> EndpointHealth:
+    if not replicas:  # a name that no address is known for
+        return EndpointHealth(status="unhealthy", endpoint=model.endpoints[0], response_time=None, replicas=[])
+    best = min(replicas, key=lambda seen: (BEST_FIRST.index(seen.status), seen.replica.resting))
+    status = "healthy" if best.status == "asleep" else best.status
+    return EndpointHealth(
+        status="degraded" if status == "healthy" and not all(seen.well for seen in replicas) else status,
+        endpoint=best.replica.endpoint,
+        response_time=best.replica.response_time_s,
+        replicas=[_shown(seen) for seen in replicas],
+    )
+
+
+def _shown(seen: _Seen) -> dict[str, Any]:
+    replica = seen.replica
+    return {
+        "model": replica.model,
+        "endpoint": replica.endpoint,
+        "status": seen.status,
+        "in_flight": replica.in_flight,
+        "resting": replica.resting,
+        "ejected": replica.ejected,
+        "trouble": seen.trouble,
+    }
+
+
+def overall(
+    endpoints: Iterable[EndpointHealth], sessions: str, classifier: ClassifierHealth
+) -> Literal["healthy", "degraded", "unhealthy"]:
+    statuses = [endpoint.status for endpoint in endpoints]
+    if not any(status in ("healthy", "degraded") for status in statuses):
+        return "unhealthy"
+    whole = all(status == "healthy" for status in statuses) and sessions != "degraded" and classifier.kind == "hybrid"
+    return "healthy" if whole else "degraded"
