@@ -85,7 +85,7 @@ def heat(axes: Axes, panel: Json, found: Results) -> None:
 
 
 def bars(axes: Axes, panel: Json, found: Results) -> None:
-    """A bar per series, coloured and named by the panel's own mapping of 0 and 1."""
+    """A bar per series, coloured and named by the panel's own mapping of values."""
     named = _named(found)
     (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
     for row, (_, series) in enumerate(named):

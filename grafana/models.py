@@ -1,9 +1,23 @@
 """How are the models doing: as the router sees them, and beside it as vLLM sees itself?"""
 
 from grafana.board import Board, Section
-from grafana.panels import graph, less_is_worse, more_is_worse, states
-from grafana.queries import METRICS, WINDOW, Query, gauge, observations, or_zero, quantile, quantiles, rate, share, vllm
+from grafana.panels import graph, less_is_worse, more_is_worse, phases
+from grafana.queries import (
+    METRICS,
+    WINDOW,
+    Query,
+    coded,
+    gauge,
+    observations,
+    or_zero,
+    quantile,
+    quantiles,
+    rate,
+    share,
+    vllm,
+)
 from smart_router.observe.metrics import BYPASS
+from smart_router.observe.tally import Counter
 
 VLLM_FIRST_TOKEN = f"sum by (le, model_name) (rate({vllm('time_to_first_token_seconds_bucket')}[{WINDOW}]))"
 PREFIX_HITS = f"sum by (model_name) (rate({vllm('prefix_cache_hits_total')}[{WINDOW}]))"
@@ -55,7 +69,7 @@ LOAD = (
         ),
         graph(
             "Waiting for a place",
-            "Requests in the router's queue: all replicas of the model are at their `max_in_flight`.",
+            "Requests that wait in the router: their model wakes, or all its replicas are at their `max_in_flight`.",
             "short",
             Query(gauge(METRICS.queue_depth, "sum", "model"), "{{model}}"),
         ),
@@ -108,30 +122,74 @@ CACHE = (
     ),
 )
 
+# In the order of what an operator should see where routers do not agree: the last.
+STATES = (
+    *(("sleeping", "#5a6472"), ("awake", "green"), ("draining", "#f2cc0c"), ("waking", "#7eb6ff")),
+    *(("loading", "blue"), ("unknown", "orange"), ("failed", "red")),
+)
+NOT_OK = "failed|refused"
+
+
+def a_minute(metric: Counter, *by: str, **only: str) -> str:
+    return f"60 * ({or_zero(rate(metric, *by, **only), *by)})"
+
+
 LIFE = (
     (
-        states(
-            "Model state",
-            "The state that each model is in, as routers see it.",
-            Query(gauge(METRICS.model_state, "max", "model", "state"), "{{model}} {{state}}"),
-            off=" ",
-            on="yes",
-            on_colour="blue",
+        phases(
+            "Model states",
+            "The state that each model is in: one that sleeps is woken by a request for it. Of models that are always "
+            "up, what health checks say. Where routers do not agree, the state that is further to the right below.",
+            Query(coded(METRICS.model_state, "state", [state for state, _ in STATES], "model"), "{{model}}"),
+            *STATES,
         ),
+    ),
+    (
         graph(
             "Swaps",
-            "Models woken per second, others' eviction included. Zero where every model is always up.",
-            "ops",
-            Query(or_zero(observations(METRICS.model_swaps)), "swaps"),
-            bounds=more_is_worse(0.05, 0.2),
+            "Models woken, per minute. Zero where every model is always up.",
+            "cpm",
+            Query(a_minute(METRICS.model_wakes, "model", outcome="ok"), "{{model}}"),
+            bounds=more_is_worse(1, 5),
         ),
         graph(
             "Swap time",
-            "How long waking a model took; zero while none was woken.",
+            "How long waking a model took, another one's eviction included; zero while none was woken.",
             "s",
-            Query(or_zero(quantile(0.5, METRICS.model_swaps)), "p50"),
-            Query(or_zero(quantile(0.95, METRICS.model_swaps)), "p95"),
+            Query(or_zero(quantile(0.5, METRICS.model_swaps, "model"), "model"), "p50 {{model}}"),
+            Query(or_zero(quantile(0.95, METRICS.model_swaps, "model"), "model"), "p95 {{model}}"),
             bounds=more_is_worse(5, 10),
+        ),
+        graph(
+            "Wait for a model",
+            "p95 of the requests that came while their model slept, whatever came of it. MODEL_SWITCH_TIMEOUT ends it.",
+            "s",
+            Query(or_zero(quantile(0.95, METRICS.model_wait, "model"), "model"), "{{model}}"),
+            bounds=more_is_worse(5, 10),
+        ),
+    ),
+    (
+        graph(
+            "Room",
+            "Models that take a group's room, beside how many may (`max_resident`).",
+            "short",
+            Query(or_zero(gauge(METRICS.group_residents, "max", "group"), "group"), "{{group}} taken"),
+            Query(or_zero(gauge(METRICS.group_max_resident, "max", "group"), "group"), "{{group}} in all"),
+        ),
+        graph(
+            "Evictions",
+            "Models put to sleep, per minute: to make room for others, or by an administrator.",
+            "cpm",
+            Query(a_minute(METRICS.model_evictions, "model", outcome="ok"), "{{model}}"),
+            bounds=more_is_worse(1, 5),
+        ),
+        graph(
+            "Failed swaps",
+            "Models that did not wake or did not fall asleep, per minute; `/models` says why.",
+            "cpm",
+            Query(a_minute(METRICS.model_wakes, "model", outcome=NOT_OK), "{{model}} did not wake"),
+            Query(a_minute(METRICS.model_evictions, "model", outcome=NOT_OK), "{{model}} did not fall asleep"),
+            bounds=more_is_worse(0.1, 1),
         ),
     ),
 )
@@ -140,5 +198,5 @@ MODELS = Board(
     "models",
     "models",
     "Speed, load, caches and states of the models, as the router sees them and as vLLM sees itself.",
-    (Section("Speed", SPEED), Section("Load", LOAD), Section("Cache", CACHE), Section("State", LIFE)),
+    (Section("Speed", SPEED), Section("Load", LOAD), Section("Cache", CACHE), Section("Models that come and go", LIFE)),
 )

@@ -73,6 +73,17 @@ def states(title: str, text: str, *queries: Query, off: str, on: str, on_colour:
     return panel.targets(_targets(queries))
 
 
+def phases(title: str, text: str, query: Query, *phases: tuple[str, str]) -> statetimeline.Panel:
+    """A bar per series, in the colour of the name (name and colour) that the value stands for, the first for 1."""
+    shown = {
+        str(place): model.ValueMappingResult(text=name, color=colour, index=place)
+        for place, (name, colour) in enumerate((("", "transparent"), *phases))
+    }
+    panel = statetimeline.Panel().title(title).description(text).unit("none").datasource(SOURCE)
+    panel = panel.mappings([model.ValueMap(options=shown)]).legend(_legend(calcs=())).row_height(0.8)
+    return panel.thresholds(_thresholds(NO_BOUND)).no_value("no router is scraped").targets(_targets([query]))
+
+
 def _targets(queries: Sequence[Query]) -> list[Builder[Dataquery]]:
     return [_target(chr(ord("A") + place), query) for place, query in enumerate(queries)]
 

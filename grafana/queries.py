@@ -5,6 +5,7 @@ stops the generator instead of leaving a dead panel.
 Every selector is narrowed by the dashboard's variables of the same names as the metric's labels.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, get_args
 
 from smart_router.observe.finished import Outcome
@@ -59,6 +60,16 @@ def gauge(metric: Gauge, how: str, *by: str, **only: str) -> str:
     """The values now; *how* those of several routers become one: sum, min or max."""
     _check(metric, by)
     return f"{how}{_by(by)} ({selector(metric, only)})"
+
+
+def coded(metric: Gauge, label: str, values: Sequence[str], *by: str) -> str:
+    """
+    Of series that are 1 for the value that *label* has and 0 for the others: 1 for the first of *values*, 2 for the
+    second and so on. Where routers do not agree, the last.
+    """
+    _check(metric, by)
+    numbered = (f"{place} * {selector(metric, {label: value})}" for place, value in enumerate(values, 1))
+    return f"max{_by(by)} ({' or '.join(numbered)})"
 
 
 def quantile(q: float, metric: Histogram, *by: str, **only: str) -> str:

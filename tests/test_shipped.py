@@ -36,7 +36,12 @@ PROMISED = {
     "limited_total": {"reason"},
     "shadow_disagreement_total": set(),
     "model_state": {"model", "state"},
-    "model_swap_seconds": set(),
+    "model_swap_seconds": {"model"},
+    "model_wait_seconds": {"model"},
+    "model_wakes_total": {"model", "outcome"},
+    "model_evictions_total": {"model", "outcome"},
+    "group_residents": {"group"},
+    "group_max_resident": {"group"},
 }
 
 

@@ -131,8 +131,12 @@ class Opener:
         """What the search finds, once what it finds asleep is awake."""
         lease = search.next()
         while search.cold is not None and self._waker is not None:
-            within_s = min(self._settings.model_switch_timeout, max(0.0, until - monotonic()))
-            await search.woken(self._waker.awake(search.cold.id, within_s))
+            started, model = monotonic(), search.cold.id
+            within_s = min(self._settings.model_switch_timeout, max(0.0, until - started))
+            try:
+                await search.woken(self._waker.awake(model, within_s))
+            finally:
+                self._metrics.model_wait.add((model,), monotonic() - started)
             lease = search.next()
         return lease
 

@@ -42,19 +42,8 @@ class Health(BaseModel):
     model_endpoints: dict[str, EndpointHealth]
 
 
-def endpoints_health(
-    registry: Registry, replicas: Sequence[ReplicaReport], models: Iterable[ModelReport]
-) -> dict[str, EndpointHealth]:
-    """By backend group, in the registry's order."""
-    reports = {report.id: report for report in models}
-    groups: dict[str, list[_Seen]] = {}
-    for replica in replicas:
-        groups.setdefault(replica.group, []).append(_Seen.of(replica, reports[replica.model]))
-    return {model.lane: _endpoint_health(groups.get(model.lane, []), model) for model in registry.models.values()}
-
-
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """A replica, as it counts where its model may sleep."""
 
     replica: ReplicaReport
@@ -62,7 +51,7 @@ class _Seen:
     trouble: str
 
     @classmethod
-    def of(cls, replica: ReplicaReport, model: ModelReport) -> "_Seen":
+    def of(cls, replica: ReplicaReport, model: ModelReport) -> "Seen":
         """What a health check says of a server that sleeps, or could not be woken, depends on its kind."""
         if model.lifecycle != ALWAYS and model.state in ("sleeping", "waking", "loading"):
             return cls(replica, "asleep", "")
@@ -71,24 +60,41 @@ class _Seen:
         return cls(replica, replica.status, replica.trouble)
 
     @property
-    def well(self) -> bool:
-        return self.status in ("healthy", "asleep") and not self.replica.resting
+    def up(self) -> bool:
+        """It answers, or will when it is needed."""
+        return self.status in ("healthy", "asleep")
 
 
-def _endpoint_health(replicas: Sequence[_Seen], model: Model) -> EndpointHealth:
+def seen_all(replicas: Iterable[ReplicaReport], models: Iterable[ModelReport]) -> list[Seen]:
+    """The *models* are those of the *replicas*, at least."""
+    reports = {report.id: report for report in models}
+    return [Seen.of(replica, reports[replica.model]) for replica in replicas]
+
+
+def endpoints_health(
+    registry: Registry, replicas: Iterable[ReplicaReport], models: Iterable[ModelReport]
+) -> dict[str, EndpointHealth]:
+    """By backend group, in the registry's order."""
+    groups: dict[str, list[Seen]] = {}
+    for seen in seen_all(replicas, models):
+        groups.setdefault(seen.replica.group, []).append(seen)
+    return {model.lane: _endpoint_health(groups.get(model.lane, []), model) for model in registry.models.values()}
+
+
+def _endpoint_health(replicas: Sequence[Seen], model: Model) -> EndpointHealth:
     if not replicas:  # a name that no address is known for
         return EndpointHealth(status="unhealthy", endpoint=model.endpoints[0], response_time=None, replicas=[])
     best = min(replicas, key=lambda seen: (BEST_FIRST.index(seen.status), seen.replica.resting))
-    status = "healthy" if best.status == "asleep" else best.status
+    mixed = best.up and any(seen.replica.resting or not seen.up for seen in replicas)
     return EndpointHealth(
-        status="degraded" if status == "healthy" and not all(seen.well for seen in replicas) else status,
+        status="degraded" if mixed else "healthy" if best.status == "asleep" else best.status,
         endpoint=best.replica.endpoint,
         response_time=best.replica.response_time_s,
         replicas=[_shown(seen) for seen in replicas],
     )
 
 
-def _shown(seen: _Seen) -> dict[str, Any]:
+def _shown(seen: Seen) -> dict[str, Any]:
     replica = seen.replica
     return {
         "model": replica.model,

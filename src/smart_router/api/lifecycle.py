@@ -119,9 +119,10 @@ def lifecycle_routes(
     orders = Orders(manager)
     later: dict[int | str, dict[str, Any]] = {202: {"model": ModelStanding, "description": "Under way: see `state`."}}
 
-    def admit(request: Request, id: str) -> None:
-        door.enter(request.scope, "admin")
+    def admit(request: Request, order: str, id: str) -> None:
+        caller = door.enter(request.scope, "admin").id
         standing.model(id)
+        log.info("ordered", order=order, model=id, caller=caller)
 
     def now(id: str) -> ModelStanding:
         return _model(standing.model(id), standing.waiting(id))
@@ -144,7 +145,7 @@ def lifecycle_routes(
         Wake it, evicting another if need be. 200 when it is awake; 202 while that goes on. 409 (`no_room`) where all
         others are preloaded or pinned, or (`not_managed`) where it is always awake.
         """
-        admit(request, model_id)
+        admit(request, "load", model_id)
         if not await orders.load(model_id, settings.model_load_timeout if wait else soon_s):
             response.status_code = 202
         return now(model_id)
@@ -155,7 +156,7 @@ def lifecycle_routes(
         Put it to sleep, until a request or an administrator wakes it. 200 when it sleeps; 202 while that goes on. 409
         where it has requests (`model_busy`), is preloaded or pinned (`model_kept`), or always awake (`not_managed`).
         """
-        admit(request, model_id)
+        admit(request, "unload", model_id)
         if not await orders.unload(model_id, settings.model_load_timeout if wait else soon_s):
             response.status_code = 202
         return now(model_id)
@@ -163,14 +164,14 @@ def lifecycle_routes(
     @routes.post("/{model_id:path}/pin")
     async def pin(request: Request, model_id: str) -> ModelStanding:
         """From now on, never evict it."""
-        admit(request, model_id)
+        admit(request, "pin", model_id)
         await orders.pin(model_id, True)
         return now(model_id)
 
     @routes.delete("/{model_id:path}/pin")
     async def unpin(request: Request, model_id: str) -> ModelStanding:
         """It may be evicted again, unless it is preloaded."""
-        admit(request, model_id)
+        admit(request, "unpin", model_id)
         await orders.pin(model_id, False)
         return now(model_id)
 

@@ -1,15 +1,17 @@
 """For operators: health, readiness, statistics, metrics, and what can be routed to."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
 from smart_router.api.auth import Door
-from smart_router.api.health import ClassifierHealth, Health, endpoints_health, overall
+from smart_router.api.health import ClassifierHealth, Health, endpoints_health, overall, seen_all
 from smart_router.classify.classifier import Classifier
 from smart_router.decide.swap import STATES
 from smart_router.errors import StoreUnavailable
+from smart_router.lifecycle.base import ModelReport
 from smart_router.lifecycle.standing import Standing
 from smart_router.observe.metrics import Metrics
 from smart_router.observe.shared_stats import SharedStats
@@ -73,19 +75,23 @@ class Ops:
 
     def metrics(self, accept: str) -> tuple[bytes, str]:
         self._forget_who_may_be_gone()
-        for replica in self._replicas():
-            labels = replica.model, replica.endpoint
-            self._metrics.in_flight.labels(*labels).set(replica.in_flight)
-            self._metrics.replica_healthy.labels(*labels).set(replica.status == "healthy")
-            self._metrics.replica_ejected.labels(*labels).set(replica.ejected)
-        self._count_models()
+        models = self._standing.models()
+        self._count_replicas(models)
+        self._count_models(models)
         self._metrics.redis_degraded.set(self._store.degraded)
         self._metrics.classifier_degraded.set(self._classifier.kind == "lexical")
         return self._metrics.exposition(accept)
 
-    def _count_models(self) -> None:
+    def _count_replicas(self, models: Sequence[ModelReport]) -> None:
+        for seen in seen_all(self._replicas(), models):
+            replica, labels = seen.replica, (seen.replica.model, seen.replica.endpoint)
+            self._metrics.in_flight.labels(*labels).set(replica.in_flight)
+            self._metrics.replica_healthy.labels(*labels).set(seen.up)
+            self._metrics.replica_ejected.labels(*labels).set(replica.ejected)
+
+    def _count_models(self, models: Sequence[ModelReport]) -> None:
         metrics = self._metrics
-        for report in self._standing.models():
+        for report in models:
             for state in STATES:
                 metrics.model_state.labels(report.id, state).set(report.state == state)
             metrics.queue_depth.labels(report.id).set(self._standing.waiting(report.id))

@@ -32,7 +32,9 @@ class Metrics:
         self.tokens = self._counter("tokens", "Tokens as the upstream counts them.", "model", "kind")
         self.fallbacks = self._counter("fallbacks", "Answers by another model than the preferred one.", "from", "to")
         self.in_flight = self._gauge("in_flight", "Requests at a replica now.", "model", "replica")
-        self.replica_healthy = self._gauge("replica_healthy", "1 if the replica answers.", "model", "replica")
+        self.replica_healthy = self._gauge(
+            "replica_healthy", "1 if the replica answers, or sleeps.", "model", "replica"
+        )
         self.replica_ejected = self._gauge(
             "replica_ejected", "1 while the replica is left out, as it fails requests.", "model", "replica"
         )
@@ -53,7 +55,8 @@ class Metrics:
         self.model_swaps = self._histogram(
             "model_swap_seconds", "Waking a model, another one's eviction included.", "model"
         )
-        # *outcome* is ok or failed.
+        self.model_wait = self._histogram("model_wait_seconds", "Waits of requests for a model to wake.", "model")
+        # *outcome* is ok or failed; of evictions also refused, where the server cannot be managed as the registry says.
         self.model_wakes = self._counter("model_wakes", "Models woken.", "model", "outcome")
         self.model_evictions = self._counter("model_evictions", "Models put to sleep.", "model", "outcome")
         self.group_residents = self._gauge("group_residents", "Models that take the group's room now.", "group")
