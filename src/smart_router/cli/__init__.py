@@ -2,7 +2,7 @@
 
 import typer
 
-from smart_router.cli import classifier, client, dashboards, demo, evaluate, keys, serve, simulate
+from smart_router.cli import classifier, client, dashboards, demo, evaluate, keys, models, serve, simulate
 
 app = typer.Typer(
     name="smart-router",
@@ -18,5 +18,6 @@ app.command("route")(client.route)
 app.command("classify")(client.classify)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(keys.app, name="keys")
+app.add_typer(models.app, name="models")
 app.add_typer(classifier.app, name="classifier")
 app.add_typer(dashboards.app, name="dashboards")

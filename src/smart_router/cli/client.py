@@ -5,16 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from smart_router.cli.failing import fail
+from smart_router.cli.calling import DEFAULT_URL, call
 
 Url = Annotated[str, typer.Option(help="The router's address.", envvar="SMART_ROUTER_URL")]
 Key = Annotated[str | None, typer.Option(help="Its key.", envvar="API_KEY")]
 Session = Annotated[str | None, typer.Option(help="Continue this session.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
 Query = Annotated[str, typer.Argument(help="What to ask.")]
-
-DEFAULT_URL = "http://localhost:8001"
-TIMEOUT_S = 180.0
 
 
 def route(
@@ -65,17 +62,5 @@ def classify(
 
 
 def _post(url: str, path: str, query: str, key: str | None, session: str | None) -> dict[str, Any]:
-    import httpx2
-
     body = {"query": query} | ({"session_id": session} if session else {})
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    try:
-        response = httpx2.post(url.rstrip("/") + path, json=body, headers=headers, timeout=TIMEOUT_S)
-        answer = response.json()
-    except (httpx2.HTTPError, httpx2.InvalidURL) as exc:
-        fail(f"no router at {url}: {exc}; start one with `smart-router serve`, or give --url")
-    except ValueError:
-        fail(f"{url} answered {response.status_code} without JSON: is that a smart-router?")
-    if not isinstance(answer, dict) or not answer.get("success"):
-        fail(f"{response.status_code}: {answer.get('error_message', answer) if isinstance(answer, dict) else answer}")
-    return answer
+    return call(url, "POST", path, key, body).body
