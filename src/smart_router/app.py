@@ -17,6 +17,7 @@ from smart_router.api.admin import admin_routes
 from smart_router.api.asgi import Handler, Receive, Scope, Send
 from smart_router.api.auth import Door
 from smart_router.api.errors import install_error_handlers
+from smart_router.api.lifecycle import lifecycle_routes
 from smart_router.api.models import Catalogue, model_routes
 from smart_router.api.openai import APIS, CHAT_PATH, OpenAIApi
 from smart_router.api.ops import Ops, ops_routes
@@ -29,6 +30,9 @@ from smart_router.chooser import Chooser
 from smart_router.classify.classifier import Classifier
 from smart_router.classify.open import made_from, open_classifier
 from smart_router.front import Front
+from smart_router.lifecycle.agreement import Agreement
+from smart_router.lifecycle.manager import Manager
+from smart_router.lifecycle.standing import Standing
 from smart_router.observe.finished import Observer
 from smart_router.observe.logs import RequestLog
 from smart_router.observe.metrics import Metrics
@@ -41,7 +45,7 @@ from smart_router.process import Drain, Signals
 from smart_router.registry import Registry
 from smart_router.reloading import Plan, Reloader, read_registry
 from smart_router.second_opinion import open_second_opinion
-from smart_router.sessions import open_store
+from smart_router.sessions import open_agreement, open_store
 from smart_router.sessions.base import SessionStore
 from smart_router.settings import Settings, environment, load_settings
 from smart_router.shadow import Shadow
@@ -73,7 +77,7 @@ def create_app(settings: Settings | None = None, signals: Signals | None = None)
 
     restart = signals.restart if signals is not None else None
     first = planned(registry, classifier, identity)
-    reloader = Reloader(first, planned, settings, house.fleet, house.keys, restart)
+    reloader = Reloader(first, planned, settings, house.fleet, house.manager, house.keys, restart)
     life = Starlette(lifespan=_lifespan(house, reloader, signals))
     return _with_cors(WithLife(reloader, life), settings)
 
@@ -85,6 +89,8 @@ class House:
     settings: Settings
     store: SessionStore
     fleet: Fleet
+    agreement: Agreement
+    manager: Manager
     keys: KeyRing
     door: Door
     desk: Desk
@@ -102,24 +108,29 @@ class House:
         Raises:
             ConfigurationError
         """
-        store, fleet = open_store(settings), Fleet(registry, settings)
+        store, fleet, metrics = open_store(settings), Fleet(registry, settings), Metrics()
+        agreement = open_agreement(settings)
+        manager = Manager(registry, fleet, settings, agreement, metrics)
         keys = KeyRing(settings, registry.use_cases, registry.models)
-        stats, metrics, door, request_log = Stats(), Metrics(), Door(keys), RequestLog()
+        stats, door, request_log = Stats(), Door(keys), RequestLog()
         tracing, observers = open_tracing(environment(), DATA_PLANE), (stats, metrics, request_log)
         desk, shared_stats = Desk(door, settings, observers, tracing), SharedStats(stats, store.counts)
         return cls(
-            settings, store, fleet, keys, door, desk, stats, shared_stats, metrics, observers, request_log, tracing,
-            Drain(),
+            settings, store, fleet, agreement, manager, keys, door, desk, stats, shared_stats, metrics, observers,
+            request_log, tracing, Drain(),
         )  # fmt: skip
 
     async def start(self) -> None:
         await self.store.start()
         await self.fleet.start()
+        await self.manager.start()
         self.shared_stats.start()
         self.keys.start()
 
     async def close(self) -> None:
         await self.keys.close()
+        await self.manager.close()
+        await self.agreement.close()
         await self.fleet.close()
         await self.shared_stats.close()
         await self.store.close()
@@ -133,10 +144,10 @@ def _plan(house: House, registry: Registry, classifier: Classifier, identity: st
     Raises:
         ConfigurationError
     """
-    _warn_of_sleepers(registry)
     settings, fleet, store, door, metrics = house.settings, house.fleet, house.store, house.door, house.metrics
     chooser = Chooser(registry, classifier, settings, open_second_opinion(fleet, registry, settings))
-    shadow, opener = _shadow(house, registry, classifier), Opener(fleet, settings, metrics)
+    waker = house.manager if any(model.managed for model in registry.models.values()) else None
+    shadow, opener = _shadow(house, registry, classifier), Opener(fleet, settings, metrics, waker)
     pipeline = Pipeline(settings, chooser, store, fleet, opener, metrics, house.observers, shadow)
     route, openai = RouteApi(pipeline, house.desk, registry.defaults), OpenAIApi(pipeline, house.desk, registry)
 
@@ -144,9 +155,11 @@ def _plan(house: House, registry: Registry, classifier: Classifier, identity: st
     install_error_handlers(control_plane)
     install_schema(control_plane)
     control_plane.include_router(session_routes(store, door, settings.routing_mode))
-    ops = Ops(registry, fleet, store, classifier, house.shared_stats, metrics, house.drain)
+    standing = Standing(registry, fleet, house.manager)
+    ops = Ops(registry, fleet, store, classifier, house.shared_stats, metrics, house.drain, standing)
     control_plane.include_router(ops_routes(ops, door))
-    control_plane.include_router(model_routes(Catalogue(registry, fleet), door))
+    control_plane.include_router(model_routes(Catalogue(registry, fleet, standing), door))
+    control_plane.include_router(lifecycle_routes(standing, house.manager, door, settings))
     control_plane.include_router(admin)
     data_plane: dict[str, Handler] = dict.fromkeys(DATA_PLANE, openai)
     data_plane |= {"/route": route.route, "/classify": route.classify, "/v1/models": control_plane}
@@ -160,14 +173,6 @@ def _shadow(house: House, registry: Registry, classifier: Classifier) -> Shadow 
         return None
     every_turn = settings.model_copy(update={"routing_mode": "standard"})
     return Shadow(Chooser(registry, classifier, every_turn), house.metrics, house.stats, settings.shadow_share)
-
-
-def _warn_of_sleepers(registry: Registry) -> None:
-    for model in registry.models.values():
-        if model.lifecycle != "always":
-            log.warning(
-                "lifecycle is not acted on yet: keep this model awake", model=model.id, lifecycle=model.lifecycle
-            )
 
 
 def _lifespan(house: House, reloader: Reloader, signals: Signals | None) -> Lifespan:

@@ -12,6 +12,7 @@ from smart_router.classify.classifier import Classifier
 from smart_router.classify.lessons import load_lessons
 from smart_router.classify.open import made_from, open_classifier
 from smart_router.errors import ConfigurationError
+from smart_router.lifecycle.manager import Manager
 from smart_router.registry import Changes, Registry, changes, default_registry_path, load_registry
 from smart_router.settings import Settings, environment
 from smart_router.shadow import Shadow
@@ -54,6 +55,7 @@ class Reloader:
         planner: Planner,
         settings: Settings,
         fleet: Fleet,
+        manager: Manager,
         keys: KeyRing,
         restart: Callable[[], None] | None = None,
     ) -> None:
@@ -62,6 +64,7 @@ class Reloader:
         self._planner = planner
         self._settings = settings
         self._fleet = fleet
+        self._manager = manager
         self._keys = keys
         self._restart = restart
         self._turn = asyncio.Lock()
@@ -89,6 +92,7 @@ class Reloader:
             try:
                 registry = await asyncio.to_thread(read_registry, self._settings)
                 self._fleet.check(registry)
+                self._manager.check(registry)
                 self._keys.check(registry.use_cases, registry.models)
                 if self._restart is None:
                     await self._serve(registry)
@@ -128,6 +132,7 @@ class Reloader:
         try:
             plan = self._planner(registry, classifier, identity)
             await self._fleet.change(registry)
+            await self._manager.change(registry)
         except BaseException:
             if not known:
                 classifier.close()
