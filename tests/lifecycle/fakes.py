@@ -208,7 +208,12 @@ class Router:
         self.metrics = Metrics()
         self.fleet = Fleet(registry, self.settings)
         self.manager = Manager(
-            registry, self.fleet, self.settings, agreement, self.metrics, {"sleep": lambda _: servers}
+            registry,
+            self.fleet,
+            self.settings,
+            agreement,
+            self.metrics,
+            {"sleep": lambda _: servers, "process": lambda _: servers},
         )
 
     async def ask(self, model: str, session: str = "s1", within_s: float = PATIENCE_S) -> Lease:
@@ -227,6 +232,11 @@ class Router:
 
     def begin(self, model: str, session: str = "s1", within_s: float = PATIENCE_S) -> "asyncio.Task[None]":
         return asyncio.create_task(self.served(model, session, within_s))
+
+    def lose_lease(self, arena: str) -> None:
+        """Somebody else has it, and the next try to prolong it has told."""
+        self.agreement.board.leases[arena] = "somebody else"
+        self.manager._inventory.arenas[arena].hold.held = False
 
     def report(self, model: str) -> ModelReport:
         return next(report for report in self.manager.report() if report.id == model)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from smart_router.decide.swap import Occupant, Plan, Room
+from smart_router.decide.swap import Occupant, Plan, Room, State
 from smart_router.errors import StoreUnavailable
 from smart_router.lifecycle.agreement import Agreement, Known
 from smart_router.lifecycle.coming import Comer, joining
@@ -78,11 +78,15 @@ class Arena:
 
     async def close(self) -> None:
         """Moves go on."""
+        await self.stop()
+        await self.hold.let_go()
+
+    async def stop(self) -> None:
+        """Nothing new begins."""
         tasks = [task for task in (self._task, self._looking) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.hold.let_go()
 
     def has_room_for(self, residence: Residence) -> bool:
         """There would be, if all who are not kept made room."""
@@ -112,7 +116,7 @@ class Arena:
             residence.refused = residence.id in plan.refuse
             if residence.refused:
                 residence.refuse()
-        if self._to_do(plan):
+        if self._to_do(plan) or (self._moving and not self.hold.held):
             plan = await self._do(plan)
         elif not self._moving:
             await self.hold.let_go()
@@ -186,15 +190,21 @@ class Arena:
     def _look_if_due(self) -> None:
         if self._looking is None and self._look_due_s() <= 0:
             self._looking = asyncio.create_task(self._look(), name=f"look at {self._name}")
-            self._looking.add_done_callback(self._looked)
+            self._looking.add_done_callback(lambda _: self._looked())
 
     async def _look(self) -> None:
-        self._looked_at = self._hands.now()
+        self._looked_at, before = self._hands.now(), self._states()
         await self._hands.looker.look(self._residences.values())
+        if self._states() != before:
+            self._event.set()
 
-    def _looked(self, _: "asyncio.Task[None]") -> None:
+    def _states(self) -> list[tuple[State, bool, int]]:
+        """What a plan may depend on."""
+        found = self._residences.values()
+        return [(r.state, r.holds, len(joining(r))) for r in found]
+
+    def _looked(self) -> None:
         self._looking = None
-        self._event.set()
 
     def _look_due_s(self) -> float:
         """Requests may wait for what another router is doing."""
@@ -212,6 +222,5 @@ class Arena:
             found.append(plan.look_again_s)
         if self._moving or any(r.waiters for r in self._residences.values()):
             found.append(SOON_S)
-        if self._looking is None:
-            found.append(self._look_due_s())
+        found.append(self._look_due_s() if self._looking is None else SOON_S)
         return max(0.0, min(found))

@@ -54,11 +54,12 @@ class Inventory:
 
     async def close(self) -> None:
         """Who waits is told so; what this process started ends."""
-        await asyncio.gather(*(arena.close() for arena in self.arenas.values()))
+        await asyncio.gather(*(arena.stop() for arena in self.arenas.values()))
         for task in self._farewells:
             task.cancel()
         await asyncio.gather(*self._farewells, return_exceptions=True)
         await asyncio.gather(*map(self._leave, self.residences.values()))
+        await asyncio.gather(*(arena.close() for arena in self.arenas.values()))
         await asyncio.gather(*(kind.close() for kind in self._kinds.values()), return_exceptions=True)
 
     async def _residing(self, registry: Registry) -> dict[str, Residence]:

@@ -93,6 +93,8 @@ class Mover:
     async def _evicted(self, residence: Residence) -> None:
         await _cancelled(place.coming for place in residence.places.values() if place.coming is not None)
         await self._announce(residence)
+        if residence.used_elsewhere:
+            await asyncio.sleep(self._settings.lifecycle_interval)  # until all have heard
         await self._quiet.wait(residence)
         residence.motion = "leaving"
         found = await asyncio.gather(*(self._leave(residence, place) for place in residence.places.values()))

@@ -17,6 +17,7 @@ from smart_router.registry import Model
 
 LONGEST_RETRY_AFTER_S = 60.0
 UNKNOWN_WAKE_S = 1.0  # until the first
+LATELY_S = 10.0
 ONE_FAILURE_IS_FREE = 1  # of waking: the next request tries again
 
 Motion = Literal["coming", "draining", "leaving"]  # by this router; only who drains may be resumed
@@ -165,6 +166,13 @@ class Residence:
 
     def _troubles(self) -> Iterator[str]:
         return (place.trouble for place in self.places.values() if place.trouble)
+
+    @property
+    def used_elsewhere(self) -> bool:
+        """Another router may well send it a request the next moment."""
+        told = self.known.told
+        lately = told.idle_s is not None and told.idle_s < LATELY_S
+        return told.in_flight > 0 or (told.sessions > 0 and lately)
 
     @property
     def usual_wake_s(self) -> float:

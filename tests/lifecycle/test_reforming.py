@@ -1,0 +1,92 @@
+"""What begins and ends with a process, or with another registry."""
+
+import asyncio
+
+import pytest
+
+from smart_router.errors import ModelNotReady
+from smart_router.registry import Registry
+from tests.fakes import a_model
+from tests.lifecycle.conftest import Start
+from tests.lifecycle.fakes import Router, Servers, a_sleeper, registry_of, until
+
+A, B, C = a_sleeper("a"), a_sleeper("b"), a_sleeper("c")
+
+
+async def changed(router: Router, registry: Registry) -> None:
+    await router.fleet.change(registry)
+    await router.manager.change(registry)
+
+
+async def test_models_that_stay_keep_their_state(start: Start) -> None:
+    router = await start(registry_of(A, B, gpu=2), Servers("a"))
+    await router.served("a")
+    await changed(router, registry_of(A, C, gpu=2))
+    assert [report.id for report in router.manager.report()] == ["a", "c"]
+    assert router.report("a").sessions == 1
+    await router.served("a", within_s=0)
+    await router.served("c")
+
+
+async def test_who_waits_for_a_model_that_stays_goes_on_waiting(start: Start) -> None:
+    router = await start(registry_of(A), Servers())
+    wake = router.servers.hold("wake", "a")
+    request = router.begin("a")
+    await until(lambda: router.servers.times("wake", "a"))
+    await changed(router, registry_of(A, B))
+    wake()
+    await request
+    assert router.servers.times("wake", "a") == 1
+
+
+async def test_who_waits_for_a_model_that_goes_is_told_so(start: Start) -> None:
+    router = await start(registry_of(A, B, gpu=2), Servers())
+    router.servers.hold("wake", "a")
+    request = router.begin("a")
+    await until(lambda: router.servers.times("wake", "a"))
+    await changed(router, registry_of(B, gpu=2))
+    with pytest.raises(ModelNotReady):
+        await request
+
+
+async def test_a_group_with_more_room_holds_more(start: Start) -> None:
+    router = await start(registry_of(A, B), Servers())
+    await changed(router, registry_of(A, B, gpu=2))
+    await router.served("a")
+    await router.served("b")
+    assert router.servers.most_awake == 2
+
+
+async def test_a_model_that_is_managed_from_now_on_is_looked_at(start: Start) -> None:
+    router = await start(registry_of(a_model("a"), B), Servers("a"))
+    await changed(router, registry_of(A, B))
+    await router.served("b")
+    assert router.state("a") == "sleeping"
+
+
+async def test_the_server_that_this_process_started_for_a_model_that_goes_is_stopped_once_idle(start: Start) -> None:
+    started = a_sleeper("p", lifecycle="process", group="")
+    router = await start(registry_of(started, A), Servers("p"))
+    lease = await router.ask("p")
+    await changed(router, registry_of(A))
+    await asyncio.sleep(0.1)
+    assert router.servers.times("sleep", "p") == 0
+    lease.release()
+    await until(lambda: router.servers.times("sleep", "p"))
+
+
+async def test_whoever_waits_when_the_router_stops_is_told_so(start: Start) -> None:
+    router = await start(registry_of(A), Servers())
+    router.servers.hold("wake", "a")
+    request = router.begin("a")
+    await until(lambda: router.servers.times("wake", "a"))
+    await router.manager.close()
+    with pytest.raises(ModelNotReady):
+        await request
+    assert router.servers.closed
+
+
+async def test_a_router_may_stop_before_it_started(start: Start) -> None:
+    router = await start(registry_of(A), Servers())
+    await router.manager.close()
+    await router.manager.close()
