@@ -17,6 +17,7 @@ from smart_router.lifecycle.looking import Looker
 from smart_router.lifecycle.moving import Mover
 from smart_router.lifecycle.quiet import Quiet
 from smart_router.lifecycle.residence import Residence
+from smart_router.lifecycle.telling import occupant, told
 
 log = structlog.get_logger("lifecycle")
 
@@ -146,7 +147,7 @@ class Arena:
         return plan
 
     def _occupants(self) -> list[Occupant]:
-        return [r.occupant(self._hands.gate.in_flight(r)) for r in self._residences.values()]
+        return [occupant(r, self._hands.gate.in_flight(r)) for r in self._residences.values()]
 
     def _to_do(self, plan: Plan) -> _ToDo:
         known = self._residences
@@ -158,7 +159,7 @@ class Arena:
     # what others do
 
     async def _exchange(self) -> None:
-        here = {r.id: r.told(self._hands.gate.in_flight(r)) for r in self._residences.values()}
+        here = {r.id: told(r, self._hands.gate.in_flight(r)) for r in self._residences.values()}
         try:
             known = await self._hands.agreement.exchange(self._name, here)
             self._tell_of_others(alone=False)

@@ -24,13 +24,14 @@ class Gate:
                 gone.coming.cancel()
 
     def in_flight(self, residence: Residence) -> int:
-        return self._fleet.in_flight(residence.id)
+        """Requests of this router at its servers."""
+        return sum(self._fleet.in_flight(one.id) for one in (residence, *residence.riders))
 
     def open(self, residence: Residence, place: Place) -> None:
         """It is awake. A router that is about to change it says when."""
         place.became("awake")
         place.backoff.clear()
-        if residence.barred:
+        if residence.held_back:
             return
         place.open = True
         self._fleet.admit(residence.id, place.endpoint)
@@ -38,15 +39,17 @@ class Gate:
 
     def shut(self, residence: Residence) -> None:
         """No more requests, but those that are there go on."""
-        for place in residence.places.values():
-            place.open = False
-            self._fleet.shut(residence.id, place.endpoint)
+        for one in (residence, *residence.riders):
+            for place in one.places.values():
+                place.open = False
+                self._fleet.shut(one.id, place.endpoint)
 
     def reopen(self, residence: Residence) -> None:
         """As far as it is awake."""
-        for place in residence.places.values():
-            if place.seen == "awake":
-                self.open(residence, place)
+        for one in (residence, *residence.riders):
+            for place in one.places.values():
+                if place.seen == "awake":
+                    self.open(one, place)
 
     def asleep(self, residence: Residence, place: Place) -> None:
         """Requests that wait there for their answers to begin are taken back."""

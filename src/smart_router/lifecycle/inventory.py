@@ -73,6 +73,7 @@ class Inventory:
                     )
                 known.model = model
                 found[model.id] = known
+        _relate(found)
         return found
 
     async def _kind(self, model: Model) -> Lifecycle:
@@ -129,3 +130,10 @@ class Inventory:
         if residence.announced:
             await self._hands.mover.retract(residence)
         residence.waiters.fail(lambda: residence.not_ready("is not to be had here any more; try again"))
+
+
+def _relate(residences: Mapping[str, Residence]) -> None:
+    """Adapters and those that they are loaded into."""
+    for residence in residences.values():
+        residence.riders = [r for r in residences.values() if r.model.lora and r.model.lora.base == residence.id]
+        residence.base = residences.get(residence.model.lora.base) if residence.model.lora else None

@@ -13,6 +13,7 @@ from smart_router.lifecycle.looking import Looker
 from smart_router.lifecycle.moving import Mover
 from smart_router.lifecycle.orders import Orders
 from smart_router.lifecycle.quiet import Quiet
+from smart_router.lifecycle.telling import report
 from smart_router.observe.metrics import Metrics
 from smart_router.registry import Registry
 from smart_router.settings import Settings
@@ -36,8 +37,8 @@ class Manager:
         Raises:
             ConfigurationError: as `check`.
         """
-        gate, quiet = Gate(fleet), Quiet(fleet)
-        comer, looker = Comer(fleet, gate, settings), Looker(fleet, gate, settings)
+        gate = Gate(fleet)
+        comer, looker, quiet = Comer(fleet, gate, settings), Looker(fleet, gate, settings), Quiet(fleet, gate)
         mover = Mover(gate, comer, quiet, agreement, settings, metrics)
         hands = Hands(gate, looker, comer, mover, quiet, agreement, planner, settings.lifecycle_interval, fleet.now)
         self._inventory = Inventory(KINDS if kinds is None else kinds, settings, hands)
@@ -89,7 +90,7 @@ class Manager:
         """It answers *session* now."""
         residence = self._inventory.residences.get(model)
         if residence is not None:
-            residence.visits.note(session)
+            residence.used(session)
 
     def may_wake(self, model: str) -> bool:
         """It can be had, as far as is known."""
@@ -103,7 +104,7 @@ class Manager:
 
     def report(self) -> tuple[ModelReport, ...]:
         """Models that come and go, in the registry's order."""
-        return tuple(r.report(self._gate.in_flight(r)) for r in self._inventory.residences.values())
+        return tuple(report(r, self._gate.in_flight(r)) for r in self._inventory.residences.values())
 
     async def load(self, model: str) -> None:
         """As `Orders.load`."""

@@ -3,6 +3,7 @@
 import asyncio
 
 from smart_router.errors import UpstreamError
+from smart_router.lifecycle.gate import Gate
 from smart_router.lifecycle.residence import Residence
 from smart_router.upstream.fleet import Fleet, NoReplica
 
@@ -11,8 +12,9 @@ LONGEST_PAUSE_S = 0.5  # while only others have requests there: their page of me
 
 
 class Quiet:
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, gate: Gate) -> None:
         self._fleet = fleet
+        self._gate = gate
 
     async def wait(self, residence: Residence) -> None:
         """
@@ -21,7 +23,7 @@ class Quiet:
         """
         pause_s = PAUSE_S
         while True:
-            ours = self._fleet.in_flight(residence.id) + residence.known.told.in_flight
+            ours = self._gate.in_flight(residence) + residence.known.told.in_flight
             if not ours and not await self._others(residence):
                 return
             await asyncio.sleep(PAUSE_S if ours else pause_s)
@@ -29,7 +31,8 @@ class Quiet:
 
     async def _others(self, residence: Residence) -> bool:
         """Somebody has requests at its servers. What several models share says nothing of one of them."""
-        endpoints = [e for e in residence.places if self._fleet.is_sole_model_at(residence.id, e)]
+        riders = {rider.id for rider in residence.riders}
+        endpoints = [e for e in residence.places if self._fleet.models_at(e) - riders == {residence.id}]
         return any(await asyncio.gather(*(self._busy(residence.id, endpoint) for endpoint in endpoints)))
 
     async def _busy(self, model: str, endpoint: str) -> bool:

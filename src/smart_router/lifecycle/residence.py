@@ -1,15 +1,15 @@
 """What one router remembers of one model that comes and goes."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
-from smart_router.decide.swap import RESIDENT, Occupant, State
+from smart_router.decide.swap import State
 from smart_router.errors import ModelNotReady
-from smart_router.lifecycle.agreement import Known, Told
+from smart_router.lifecycle.agreement import Known
 from smart_router.lifecycle.backoff import Backoff
-from smart_router.lifecycle.base import Lifecycle, ModelReport
+from smart_router.lifecycle.base import Lifecycle
 from smart_router.lifecycle.place import Place
 from smart_router.lifecycle.visits import Visits
 from smart_router.lifecycle.waiters import Waiters
@@ -25,8 +25,8 @@ Motion = Literal["coming", "draining", "leaving"]  # by this router; only who dr
 
 class Residence:
     """
-    Reads top down: how it stands, what became of it, and what the planner, other routers and people are told of it.
-    Servers are told nothing here: see `Gate` and `Mover`.
+    Reads top down: how it stands, and what becomes of it. Servers are told nothing here: see `Gate` and `Mover`; what
+    others are told of it is in `telling.py`.
     """
 
     def __init__(self, model: Model, kind: Lifecycle, now: Callable[[], float], session_s: float) -> None:
@@ -48,6 +48,8 @@ class Residence:
         self.unmanageable = ""  # why its server cannot be told to sleep or wake: it counts as always awake
         self.trouble = ""  # why it did not wake
         self.stays = ""  # why it did not sleep
+        self.base: Residence | None = None  # whose server this adapter is loaded into
+        self.riders: list[Residence] = []  # adapters: their requests are the base's, too
         self.motion: Motion | None = None
         self.task: asyncio.Task[None] | None = None
         self.began_at = self.since = now()
@@ -88,12 +90,18 @@ class Residence:
     @property
     def may_wake(self) -> bool:
         """There is no reason not to try."""
-        return not self.unmanageable and not self.waking.left_s(self.now())
+        fit = self.base is None or self.base.awake or self.base.may_wake
+        return fit and not self.unmanageable and not self.waking.left_s(self.now())
 
     @property
     def may_leave(self) -> bool:
         """It takes room, and there is no reason not to try to have it back."""
         return self.idle and self.holds and not self.staying.left_s(self.now())
+
+    @property
+    def held_back(self) -> bool:
+        """It gets no requests although it may be awake: it is about to be changed, or what it is loaded into is."""
+        return self.barred or (self.base is not None and self.base.motion in ("draining", "leaving"))
 
     @property
     def idle(self) -> bool:
@@ -114,58 +122,14 @@ class Residence:
             return "failed"
         return "sleeping" if any(place.seen == "sleeping" for place in self.places.values()) else "unknown"
 
-    def occupant(self, in_flight: int) -> Occupant:
-        """
-        For the planner. Who takes room although it is not awake has to go for others; who did not fall asleep is left
-        alone for a while, as if it were busy; who did not wake is not tried again for a while.
-        """
-        now, told, state = self.now(), self.known.told, self.state
-        tried = self.may_wake
-        return Occupant(
-            self.id,
-            self.model.lane,
-            "awake" if self.holds and state not in RESIDENT else state,
-            in_flight=max(in_flight + told.in_flight, 1 if self.staying.left_s(now) else 0),
-            waiting=len(self.waiters) + told.waiting if tried else 0,
-            waiting_for_s=max(self.waiters.longest_s, told.waiting_for_s),
-            wanted=self.kept and tried,
-            kept=self.kept,
-            idle_s=min(self._idle_s, self._idle_s if told.idle_s is None else told.idle_s),
-            awake_for_s=self._awake_for_s if self.known.awake_for_s is None else self.known.awake_for_s,
-            sessions=self.visits.live() + told.sessions,
-            wake_s=self.usual_wake_s,
-        )
+    @property
+    def waiting(self) -> int:
+        """Requests, its adapters' included."""
+        return sum(len(one.waiters) for one in (self, *self.riders))
 
-    def told(self, in_flight: int) -> Told:
-        """For other routers."""
-        idle_s = None if self.visits.used_at is None else self._idle_s
-        return Told(idle_s, self.visits.live(), in_flight, len(self.waiters), self.waiters.longest_s)
-
-    def report(self, in_flight: int) -> ModelReport:
-        """For people."""
-        past = time.time() - self.now()
-        used_at, told = self.visits.used_at, self.known.told
-        return ModelReport(
-            self.id,
-            self.model.lane,
-            self.model.lifecycle,
-            self.state,
-            endpoints=tuple(self.places) or self.model.endpoints,
-            pinned=self.pinned,
-            preloaded=self.preloaded,
-            in_flight=in_flight,
-            waiting=len(self.waiters),
-            sessions=self.visits.live() + told.sessions,
-            last_used=None if used_at is None else past + used_at,
-            awake_since=None if self.awake_at is None else past + self.awake_at,
-            wakes=self.wakes,
-            evictions=self.evictions,
-            last_wake_s=self.wake_s,
-            trouble=self.unmanageable or self.trouble or self.stays or next(self._troubles(), ""),
-        )
-
-    def _troubles(self) -> Iterator[str]:
-        return (place.trouble for place in self.places.values() if place.trouble)
+    @property
+    def waiting_for_s(self) -> float:
+        return max(one.waiters.longest_s for one in (self, *self.riders))
 
     @property
     def used_elsewhere(self) -> bool:
@@ -178,13 +142,27 @@ class Residence:
     def usual_wake_s(self) -> float:
         return next((s for s in (self.wake_s, self.known.wake_s) if s is not None), UNKNOWN_WAKE_S)
 
+    @property
+    def idle_s(self) -> float:
+        """Since its last request; one that had none counts as if the first look at it had been one."""
+        return self.now() - (self.since if self.visits.used_at is None else self.visits.used_at)
+
+    @property
+    def awake_for_s(self) -> float:
+        return 0.0 if self.awake_at is None else self.now() - self.awake_at
+
     async def wait(self, most: int | None, within_s: float) -> None:
         """As `Waiters.wait`: for its turn to be awake."""
-        self.changed()
+        self._tell()
         try:
             await self.waiters.wait(self.id, most, within_s, self.retry_after_s)
         finally:
-            self.changed()
+            self._tell()
+
+    def used(self, session: str) -> None:
+        for one in (self, self.base):
+            if one is not None:
+                one.visits.note(session)
 
     def opened(self) -> None:
         """It gets requests, whoever woke it."""
@@ -200,7 +178,8 @@ class Residence:
         """Its requests are told so; the log says why."""
         self.waking.failed(self.now())
         self.trouble = trouble
-        self.waiters.fail(self.not_ready)
+        for one in (self, *self.riders):
+            one.waiters.fail(one.not_ready)
 
     def fell_asleep(self) -> None:
         self.evictions, self.awake_at, self.stays = self.evictions + 1, None, ""
@@ -212,7 +191,10 @@ class Residence:
 
     def refuse(self) -> None:
         """Its requests would wait in vain."""
-        self.waiters.fail(lambda: self.not_ready("has no room beside the models that are kept awake; ask for another"))
+        for one in (self, *self.riders):
+            one.waiters.fail(
+                partial(one.not_ready, "has no room beside the models that are kept awake; ask for another")
+            )
 
     def not_ready(self, why: str = "could not be woken; try again shortly") -> ModelNotReady:
         return ModelNotReady(f"{self.id} {why}", retry_after_s=self.retry_after_s())
@@ -229,11 +211,7 @@ class Residence:
         backoffs = (self.waking, self.staying, *(place.backoff for place in self.places.values()))
         return (left_s for backoff in backoffs if (left_s := backoff.left_s(now)))
 
-    @property
-    def _idle_s(self) -> float:
-        """Since its last request; one that had none counts as if the first look at it had been one."""
-        return self.now() - (self.since if self.visits.used_at is None else self.visits.used_at)
-
-    @property
-    def _awake_for_s(self) -> float:
-        return 0.0 if self.awake_at is None else self.now() - self.awake_at
+    def _tell(self) -> None:
+        for one in (self, self.base):
+            if one is not None:
+                one.changed()

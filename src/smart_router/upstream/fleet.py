@@ -239,10 +239,9 @@ class Fleet:
         """Of its replicas, as they are known now."""
         return tuple(server.endpoint for server in self._models[model].servers) if model in self._models else ()
 
-    def is_sole_model_at(self, model: str, endpoint: str) -> bool:
-        """No other model of the registry has its requests answered there."""
-        others = (replicas for id, replicas in self._models.items() if id != model)
-        return all(replicas.find(endpoint) is None for replicas in others)
+    def models_at(self, endpoint: str) -> set[str]:
+        """Whose requests that server answers."""
+        return {id for id, replicas in self._models.items() if replicas.find(endpoint) is not None}
 
     def in_flight(self, model: str) -> int:
         """Requests that this router has at its replicas, those of replicas that are gone included."""
