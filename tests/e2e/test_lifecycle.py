@@ -170,7 +170,7 @@ def test_u18_who_streams_is_not_put_to_sleep_until_it_is_done(bedroom: Making) -
         until(lambda: in_flight(router) == 1)
         assert pool.submit(asked, router, AUDIO).result() == AUDIO
         assert stream.result().rstrip().endswith("data: [DONE]")
-        assert '"finish_reason":"length"' in stream.result().replace(" ", "")
+        assert "abort" not in stream.result()
     assert room.awake() == [AUDIO]
 
 
@@ -196,9 +196,9 @@ def test_u16_a_sleep_that_freed_nothing_is_no_eviction(bedroom: Making) -> None:
     refused = router.chat(PYTHON, model=AUDIO, max_tokens=2)
     assert refused.status_code == 503
     assert room.awake() == [AGENT]
+    failed = f'smart_router_model_evictions_total{{model="{AGENT}",outcome="failed"}}'
+    until(lambda: failed in router.http.get("/metrics").text)
     assert asked(router, AGENT) == AGENT
-    told = router.http.get("/metrics").text
-    assert f'smart_router_model_evictions_total{{model="{AGENT}",outcome="failed"}}' in told
     room.sleepers[AGENT].server.reset()
 
 
