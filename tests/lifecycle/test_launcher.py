@@ -23,6 +23,8 @@ from smart_router.registry import Model
 from tests.fakes import a_model, settings
 from tests.lifecycle.programs import Ground, somebody_at, until
 
+REPOSITORY = Path(__file__).parents[2]
+
 Set = pytest.MonkeyPatch
 
 
@@ -320,7 +322,9 @@ asyncio.run(main())
 async def another_router(ground: Ground, port: int, *manners: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that runs the server of model m on *port*. Killed at the end."""
     router = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", ROUTER, str(ground.folder), str(port), *manners), stdout=subprocess.PIPE
+        *(sys.executable, "-c", ROUTER, str(ground.folder), str(port), *manners),
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
     try:
         assert router.stdout is not None
