@@ -67,6 +67,9 @@ class Process(_Part):
     environment: dict[str, str] = {}
     log: str = ""  # file for its output; empty: one in PROCESS_DIR
 
+    def __hash__(self) -> int:
+        return hash((self.command, self.gpu_memory_fraction, frozenset(self.environment.items()), self.log))
+
 
 class Lora(_Part):
     """An adapter in the folder *path* of the server that serves *base*, another model of the registry."""

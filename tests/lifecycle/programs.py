@@ -59,7 +59,11 @@ class Ground:
         self.folder = folder
         self.pids = folder / "pids"
         self.script = folder / "server.py"
-        self.script.write_text(SERVER)
+        self.write(SERVER)
+
+    def write(self, script: str) -> None:
+        """What servers run from now on."""
+        self.script.write_text(script)
 
     def settings(self, **changed: Any) -> Settings:
         given: dict[str, Any] = {"process_dir": self.folder / "processes", "process_stop_timeout": 1.0} | changed

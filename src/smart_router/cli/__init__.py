@@ -2,7 +2,7 @@
 
 import typer
 
-from smart_router.cli import classifier, client, dashboards, demo, evaluate, keys, models, serve, simulate
+from smart_router.cli import classifier, client, dashboards, demo, evaluate, keys, models, serve, simulate, up
 
 app = typer.Typer(
     name="smart-router",
@@ -12,6 +12,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("serve")(serve.serve)
+app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.command("route")(client.route)

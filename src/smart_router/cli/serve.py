@@ -3,13 +3,14 @@
 import socket
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from smart_router.cli.failing import CONFIGURATION, fail, plain_errors
 
 if TYPE_CHECKING:
+    from smart_router.api.asgi import Handler
     from smart_router.settings import Settings
 
 WORKER_STARTS_WITHIN_S = 300  # it may have to train first; one that replaces another has so long to be ready
@@ -28,39 +29,62 @@ def serve(
     """
     import uvicorn
 
-    from smart_router.api.server import SECURITY_HEADERS, HttpProtocol
-    from smart_router.app import create_app
-    from smart_router.observe.logs import configure_logs
-    from smart_router.process import Signals
     from smart_router.settings import load_settings
 
     with plain_errors():
         settings = load_settings()
-        if workers > 1 and not settings.redis_url:
-            fail("--workers: several processes share sessions through Redis; set REDIS_URL", CONFIGURATION)
-        configure_logs(settings.log_level, settings.log_format)
-        _check_who_can_come_in(host, settings)
-        app = create_app(settings, Signals(settings.drain_delay))
-        port = port or settings.router_port
-        _check_that_it_is_free(host, port)
-    typer.echo(f"smart-router: http://{host}:{port}, its API at /docs", err=True)
+        _check_workers(workers, settings)
+        app, port = ready_app(settings, host, port)
+    tell_where(host, port)
     target = app if workers == 1 else "smart_router.cli.serve:worker_app"
     uvicorn.run(
         target,
         factory=workers > 1,
-        host=host,
-        port=port,
         workers=workers,
-        http=partial(HttpProtocol, header_timeout_s=settings.header_timeout),  # type: ignore[arg-type]  # as good as one
-        proxy_headers=False,  # nothing here depends on a client's address
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        headers=SECURITY_HEADERS,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=settings.drain_timeout,
         timeout_worker_healthcheck=WORKER_STARTS_WITHIN_S,
+        **server_options(settings, host, port),
     )
+
+
+def ready_app(settings: "Settings", host: str, port: int | None) -> tuple["Handler", int]:
+    """
+    The router, and the port of *host* that it can be served on; where that cannot be, the command ends.
+
+    Raises:
+        ConfigurationError
+    """
+    from smart_router.app import create_app
+    from smart_router.observe.logs import configure_logs
+    from smart_router.process import Signals
+
+    configure_logs(settings.log_level, settings.log_format)
+    _check_who_can_come_in(host, settings)
+    app = create_app(settings, Signals(settings.drain_delay))
+    port = port or settings.router_port
+    _check_that_it_is_free(host, port)
+    return app, port
+
+
+def server_options(settings: "Settings", host: str, port: int) -> dict[str, Any]:
+    """How uvicorn is to serve it."""
+    from smart_router.api.server import SECURITY_HEADERS, HttpProtocol
+
+    return {
+        "host": host,
+        "port": port,
+        "http": partial(HttpProtocol, header_timeout_s=settings.header_timeout),  # as good as one
+        "proxy_headers": False,  # nothing here depends on a client's address
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "headers": SECURITY_HEADERS,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": settings.drain_timeout,
+    }
+
+
+def tell_where(host: str, port: int) -> None:
+    typer.echo(f"smart-router: http://{host}:{port}, its API at /docs", err=True)
 
 
 def worker_app() -> object:
@@ -73,6 +97,25 @@ def worker_app() -> object:
     settings = load_settings()
     configure_logs(settings.log_level, settings.log_format)
     return create_app(settings, Signals(settings.drain_delay, worker=True))
+
+
+def _check_workers(workers: int, settings: "Settings") -> None:
+    """
+    Raises:
+        ConfigurationError: the registry is wrong.
+    """
+    if workers == 1:
+        return
+    if not settings.redis_url:
+        fail("--workers: several processes share sessions through Redis; set REDIS_URL", CONFIGURATION)
+    from smart_router.reloading import read_registry
+
+    if started := [id for id, model in read_registry(settings).models.items() if model.lifecycle == "process"]:
+        fail(
+            f"--workers: each worker would start a server of its own for {', '.join(started)} (lifecycle: process); "
+            "serve with one worker, or start these servers yourself and write lifecycle: always",
+            CONFIGURATION,
+        )
 
 
 def _check_that_it_is_free(host: str, port: int) -> None:

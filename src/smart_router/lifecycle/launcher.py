@@ -113,7 +113,7 @@ class Launcher:
             )
         finally:
             os.close(output)
-        log.info("server started", model=program.model, endpoint=program.endpoint, log=str(program.log))
+        log.debug("server started", model=program.model, endpoint=program.endpoint, log=str(program.log))
         launched = Launched(program, process, begins, self, self._settings)
         self._launched.add(launched)
         launched.end.add_done_callback(lambda _: self._launched.discard(launched))
@@ -217,7 +217,7 @@ class Launched:
                 self._process.kill()
             await asyncio.wait({self.end}, timeout=GUARDIAN_NEEDS_S)
         await self._launcher.vacate(program)
-        log.info("server stopped", model=program.model, endpoint=program.endpoint)
+        log.debug("server stopped", model=program.model, endpoint=program.endpoint)
 
 
 def _check_place(program: Program) -> None:
