@@ -257,7 +257,7 @@ def test_what_goes_wrong_after_the_first_comment_is_told_by_an_event(bedroom: Ma
 
 
 def state(router: Router, model: str) -> str:
-    return {found["id"]: found["state"] for found in models(router)}[model]
+    return {found["id"]: str(found["state"]) for found in models(router)}[model]
 
 
 def models(router: Router) -> list[dict[str, Any]]:
