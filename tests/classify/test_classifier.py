@@ -139,7 +139,7 @@ async def test_an_encoder_that_raises_from_the_start_does_not_stop_the_start(hea
 
 
 async def test_a_slow_encoder_falls_back_after_the_deadline(started: Open, encoder: FakeEncoder) -> None:
-    classifier = started(timeout_s=0.05)
+    classifier = started(timeout_s=0.5)
     first = await held(classifier, encoder)
     found = await classifier.scores(QUERY)
     assert (found.full, found.probabilities) == (False, classifier.cues(QUERY))
@@ -147,7 +147,7 @@ async def test_a_slow_encoder_falls_back_after_the_deadline(started: Open, encod
 
 
 async def test_whom_nobody_waits_for_is_not_encoded(started: Open, encoder: FakeEncoder) -> None:
-    classifier = started(timeout_s=0.05)
+    classifier = started(timeout_s=0.5)
     await (await held(classifier, encoder))
     for i in range(5):
         await classifier.scores(Query(f"given up {i}"))

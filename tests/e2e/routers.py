@@ -115,8 +115,8 @@ def a_registry(
 
 @contextmanager
 def running_router(registry: Path, **options: Any) -> Iterator[Router]:
-    """A router in a thread of this process while the block runs; patient with Redis, as the machine may be busy."""
-    options = {"redis_timeout_ms": 2000, **options}
+    """A router in a thread of this process while the block runs; patient, as the machine may be busy."""
+    options = {"redis_timeout_ms": 2000, "classifier_timeout": 20.0, **options}
     with patch.dict(os.environ, environment(), clear=True):
         settings = Settings(
             _env_file=None, model_registry=registry, max_body_bytes=BODY_LIMIT, log_level="error", **options

@@ -91,7 +91,7 @@ def test_health_tells_every_group(router: Router, models: Models) -> None:
         told = health["model_endpoints"][group]
         assert told["status"] == "healthy"
         assert server.url in str(told["endpoint"])
-        assert 0 <= told["response_time"] < 5
+        assert 0 <= told["response_time"] < 20
 
 
 def test_health_tells_the_kind_of_store(embedded_router: Router, redis_router: Router) -> None:
