@@ -243,6 +243,16 @@ MISTAKES: dict[str, tuple[Mistake, str, str]] = {
         "groups.gpu0.most: unknown key",
         "max_resident",
     ),
+    "unknown key of a process": (
+        lambda f: f["models"][0].update(process={"comand": ["x"]}),
+        "models[0].process.comand: unknown key",
+        "command, gpu_memory_fraction, environment, log",
+    ),
+    "unknown key of an adapter": (
+        lambda f: f["models"][0].update(lora={"path": "/a", "base": "seer", "rank": 8}),
+        "models[0].lora.rank: unknown key",
+        "path, base",
+    ),
     "no version": (lambda f: f.pop("version"), "version: required and missing", ""),
     "another version": (lambda f: f.update(version=2), "version: ", "1"),
     "no models": (lambda f: f.pop("models"), "models: required and missing", ""),
@@ -400,6 +410,199 @@ def test_a_mistake_is_told_with_its_place_and_what_would_be_right(
     message = refusal(tmp_path, yaml.safe_dump(data))
     assert message.startswith(place)
     assert right in message
+
+
+# what comes and goes
+
+
+def with_model(**more: Any) -> Data:
+    """The small registry, and one more model, alone in its group."""
+    data = a_file()
+    data["models"].append({"id": "third", "endpoints": ["http://localhost:8000"], "backend": "vllm"} | more)
+    return data
+
+
+def an_adapter(**changed: Any) -> Data:
+    given = {"lifecycle": "lora", "lora": {"path": "/adapters/x", "base": "seer"}, "endpoints": ["https://c"]}
+    return with_model(**given | changed)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_model(lifecycle="sleep"),
+        with_model(lifecycle="sleep", sleep_level=2),
+        with_model(lifecycle="ollama", backend="ollama"),
+        with_model(lifecycle="process"),
+        with_model(lifecycle="process", process={"command": ["serve"], "environment": {"ANY": "thing"}}),
+        with_model(lifecycle="process", endpoints=["http://[::1]:8000"]),
+        an_adapter(),
+        an_adapter(lora={"path": "/adapters/x", "base": "writer"}, endpoints=["http://b:8000", "http://a:8000"]),
+        with_model(lifecycle="sleep", group="gpu0"),
+        with_model(sleep_level=1, lifecycle="sleep", process=None, lora=None),
+    ],
+)
+def test_a_model_may_come_and_go(tmp_path: Path, data: Data) -> None:
+    assert load(tmp_path, data).models["third"].managed
+
+
+@pytest.mark.parametrize(
+    ("data", "mistake"),
+    [
+        (
+            with_model(
+                lifecycle=kind, backend=given, **({"lora": {"path": "/a", "base": "seer"}} if kind == "lora" else {})
+            ),
+            f"models[2].lifecycle: {kind} needs backend: {needed} (it is {given}); or write always",
+        )
+        for kind, given, needed in (
+            ("sleep", "ollama", "vllm"),
+            ("sleep", "openai", "vllm"),
+            ("process", "ollama", "vllm"),
+            ("lora", "openai", "vllm"),
+            ("ollama", "vllm", "ollama"),
+        )
+    ],
+)
+def test_a_lifecycle_needs_its_backend(tmp_path: Path, data: Data, mistake: str) -> None:
+    assert refusal(tmp_path, yaml.safe_dump(data)).splitlines()[0] == mistake
+
+
+@pytest.mark.parametrize(
+    ("more", "mistake"),
+    [
+        (
+            {"sleep_level": 2},
+            "sleep_level: only for lifecycle: sleep (it is always); write that, or leave sleep_level out",
+        ),
+        (
+            {"sleep_level": 1, "lifecycle": "process"},
+            "sleep_level: only for lifecycle: sleep (it is process); write that, or leave sleep_level out",
+        ),
+        ({"process": {}}, "process: only for lifecycle: process (it is always); write that, or leave process out"),
+        (
+            {"lora": {"path": "/a", "base": "seer"}, "endpoints": ["https://c"]},
+            "lora: only for lifecycle: lora (it is always); write that, or leave lora out",
+        ),
+        ({"lifecycle": "lora"}, "lora: required where lifecycle is lora; write lora: {path: /folder, base: id}"),
+    ],
+)
+def test_what_belongs_to_another_lifecycle_is_refused(tmp_path: Path, more: Data, mistake: str) -> None:
+    assert refusal(tmp_path, yaml.safe_dump(with_model(**more))) == f"models[2].{mistake}"
+
+
+def test_an_adapter_needs_a_base_of_the_registry(tmp_path: Path) -> None:
+    data = an_adapter(lora={"path": "/adapters/x", "base": "sear"})
+    assert refusal(tmp_path, yaml.safe_dump(data)) == (
+        'models[2].lora.base: "sear" is not among the models: writer, seer, third; did you mean "seer"?'
+    )
+
+
+def test_an_adapter_is_no_base(tmp_path: Path) -> None:
+    data = an_adapter()
+    data["models"].append(data["models"][2] | {"id": "fourth", "lora": {"path": "/adapters/y", "base": "third"}})
+    assert refusal(tmp_path, yaml.safe_dump(data)) == (
+        'models[3].lora.base: "third" is an adapter itself; name the model that its server serves'
+    )
+
+
+def test_the_base_of_an_adapter_is_always_awake(tmp_path: Path) -> None:
+    data = an_adapter()
+    data["models"][1]["lifecycle"] = "sleep"
+    assert refusal(tmp_path, yaml.safe_dump(data)) == (
+        'models[2].lora.base: "seer" comes and goes (lifecycle: sleep), and its adapters with it; it must be always '
+        "awake"
+    )
+
+
+def test_only_vllm_has_adapters(tmp_path: Path) -> None:
+    data = an_adapter()
+    data["models"][1]["backend"] = "openai"
+    assert refusal(tmp_path, yaml.safe_dump(data)) == (
+        'models[2].lora.base: "seer" has backend: openai; only vllm takes adapters'
+    )
+
+
+@pytest.mark.parametrize("endpoints", [["https://d"], ["https://c", "https://d"]])
+def test_an_adapter_is_where_its_base_is(tmp_path: Path, endpoints: list[str]) -> None:
+    assert refusal(tmp_path, yaml.safe_dump(an_adapter(endpoints=endpoints))) == (
+        'models[2].endpoints: an adapter is where its base is; write those of "seer": https://c'
+    )
+
+
+def test_an_adapter_has_a_name_of_its_own(tmp_path: Path) -> None:
+    assert refusal(tmp_path, yaml.safe_dump(an_adapter(served_as="seer"))) == (
+        'models[2].served_as: "seer" is its base\'s name; an adapter needs a name of its own'
+    )
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "mistake"),
+    [
+        (
+            ["http://localhost:8000", "http://localhost:8001"],
+            "endpoints: lifecycle: process starts one server; give one address",
+        ),
+        *(
+            ([endpoint], f'endpoints[0]: "{endpoint}" is not a port of this machine to start a server at')
+            for endpoint in (
+                "http://gpu1:8000",
+                "https://localhost:8000",
+                "http://localhost",
+                "dns+http://localhost:8000",
+                "http://0.0.0.0:8000",
+            )
+        ),
+    ],
+)
+def test_a_process_needs_a_port_of_this_machine(tmp_path: Path, endpoints: list[str], mistake: str) -> None:
+    data = with_model(lifecycle="process", endpoints=endpoints)
+    assert refusal(tmp_path, yaml.safe_dump(data)) == f"models[2].{mistake}, such as http://127.0.0.1:8000"
+
+
+def test_two_processes_need_two_ports(tmp_path: Path) -> None:
+    data = with_model(lifecycle="process")
+    data["models"].append(data["models"][2] | {"id": "fourth", "endpoints": ["http://127.0.0.1:8000"]})
+    assert refusal(tmp_path, yaml.safe_dump(data)) == (
+        'models[3].endpoints[0]: port 8000 is already that of "third"; give another'
+    )
+
+
+def test_a_process_with_a_bad_address_is_told_of_that_alone(tmp_path: Path) -> None:
+    data = with_model(lifecycle="process", endpoints=["http://localhost:port"])
+    (line,) = refusal(tmp_path, yaml.safe_dump(data)).splitlines()
+    assert line.startswith('models[2].endpoints[0]: "http://localhost:port" has no valid port')
+
+
+def test_a_group_has_room_for_what_is_always_awake(tmp_path: Path) -> None:
+    data = with_model(group="gpu0")
+    data["groups"]["gpu0"]["max_resident"] = 1
+    assert refusal(tmp_path, yaml.safe_dump(data)) == (
+        "groups.gpu0: max_resident is 1, but 2 of its models are always awake: writer, third; raise it, or give them "
+        "another lifecycle"
+    )
+
+
+@pytest.mark.parametrize("groups", [{"gpu0": {"max_resident": 1}}, {"gpu0": {}}, {}])
+def test_a_group_has_room_for_what_comes_and_goes(tmp_path: Path, groups: Data) -> None:
+    data = with_model(group="gpu0", lifecycle="sleep") | {"groups": groups}
+    assert refusal(tmp_path, yaml.safe_dump(data)) == (
+        "groups.gpu0: max_resident is 1, and always awake are: writer; that leaves no room for third; raise it, or "
+        "give them another lifecycle"
+    )
+
+
+def test_a_group_that_nobody_declares_and_nobody_leaves_may_hold_any_number(tmp_path: Path) -> None:
+    assert load(tmp_path, with_model(group="gpu0") | {"groups": {}}).groups == {}
+
+
+def test_an_adapter_takes_no_place_of_its_bases_group(tmp_path: Path) -> None:
+    data = an_adapter(lora={"path": "/adapters/x", "base": "writer"}, endpoints=["http://a:8000", "http://b:8000"])
+    data["groups"]["gpu0"]["max_resident"] = 1
+    assert load(tmp_path, data).models["third"].lane == "third"
+
+
+# addresses
 
 
 @pytest.mark.parametrize(

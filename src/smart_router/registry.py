@@ -6,17 +6,16 @@ the YAML path, what is wrong and what would be right.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from smart_router.errors import ConfigurationError
+from smart_router.registry_checks import mistakes_of
 from smart_router.rules import MOST_MESSAGE_CHARACTERS, MOST_OF_ANYTHING, MOST_PATTERN_CHARACTERS, searching
 from smart_router.types import Api, MediaKind, Modality
 
@@ -72,7 +71,10 @@ class Process(_Part):
 
 
 class Lora(_Part):
-    """An adapter in the folder *path* of the server that serves *base*, another model of the registry."""
+    """
+    An adapter in the folder *path* of the server that serves *base*, another model of the registry. It takes a place in
+    its own group, none in its base's: what memory it has there was set aside as the server started.
+    """
 
     path: str = Field(min_length=1)
     base: Id
@@ -128,7 +130,9 @@ class UseCase(_Part):
     policy: Policy = Policy()
 
 
-class _File(_Part):
+class RegistryFile(_Part):
+    """What stands in the file; each part is right by itself."""
+
     version: Literal[1]
     defaults: Defaults = Defaults()
     models: tuple[Model, ...] = Field(min_length=1)
@@ -207,7 +211,7 @@ def load_registry(path: Path, environ: Mapping[str, str]) -> Registry:
         file = _parse(_interpolated(_read(path), environ, path), path)
     except RecursionError:
         raise ConfigurationError(f"{path}: contains itself; write the part out instead of an alias to it") from None
-    if mistakes := [*_broken_references(file), *_bad_endpoints(file), *_missing_examples(file, path)]:
+    if mistakes := list(mistakes_of(file, path)):
         raise ConfigurationError("\n".join(f"{path}: {mistake}" for mistake in mistakes))
     return Registry(
         source=path.resolve(),
@@ -261,11 +265,11 @@ def _substituted(text: str, environ: Mapping[str, str], path: Path, place: str) 
     return text.replace(_OPENED, "${")
 
 
-def _parse(data: Any, path: Path) -> _File:
+def _parse(data: Any, path: Path) -> RegistryFile:
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path}: must be a mapping with version, models and use_cases")
     try:
-        return _File.model_validate(data)
+        return RegistryFile.model_validate(data)
     except ValidationError as exc:
         lines = (f"{path}: {_place(error['loc'])}: {_advice(dict(error))}" for error in exc.errors())
         raise ConfigurationError("\n".join(lines)) from None
@@ -290,80 +294,10 @@ def _advice(error: dict[str, Any]) -> str:
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     parts: dict[str, type[_Part]] = {"models": Model, "use_cases": UseCase, "defaults": Defaults, "groups": Group}
-    part = parts.get(str(loc[0]), _File) if len(loc) > 1 else _File
+    inner: dict[str, type[_Part]] = {"process": Process, "lora": Lora}
+    part = parts.get(str(loc[0]), RegistryFile) if len(loc) > 1 else RegistryFile
+    if part is Model and len(loc) > 3:
+        part = inner.get(str(loc[2]), Model)
     if part in (UseCase, Defaults) and "policy" in loc[:-1]:
         part = Denied if "deny" in loc[:-1] else Policy
     return list(part.model_fields)
-
-
-def _broken_references(file: _File) -> Iterator[str]:
-    models, use_cases = [model.id for model in file.models], [use_case.id for use_case in file.use_cases]
-    yield from _repeats("models", models)
-    yield from _repeats("use_cases", use_cases)
-    if file.defaults.use_case not in use_cases:
-        yield f"defaults.use_case: {_not_among(file.defaults.use_case, 'use cases', use_cases)}"
-    for i, use_case in enumerate(file.use_cases):
-        for j, name in enumerate(use_case.models):
-            if name not in models:
-                yield f"use_cases[{i}].models[{j}]: {_not_among(name, 'models', models)}"
-    for i, model in enumerate(file.models):
-        for j, name in enumerate(model.fallbacks):
-            if name not in models:
-                yield f"models[{i}].fallbacks[{j}]: {_not_among(name, 'models', models)}"
-        if model.group and file.groups and model.group not in file.groups:
-            yield f"models[{i}].group: {_not_among(model.group, 'groups', list(file.groups))}"
-
-
-def _repeats(key: str, ids: list[str]) -> Iterator[str]:
-    for i, name in enumerate(ids):
-        if name in ids[:i]:
-            yield f'{key}[{i}].id: "{name}" is already the id of {key}[{ids.index(name)}]'
-
-
-def _not_among(name: str, what: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    hint = f'; did you mean "{close[0]}"?' if close else ""
-    return f'"{name}" is not among the {what}: {", ".join(known)}{hint}'
-
-
-def _bad_endpoints(file: _File) -> Iterator[str]:
-    for i, model in enumerate(file.models):
-        for j, endpoint in enumerate(model.endpoints):
-            if mistake := _endpoint_mistake(endpoint):
-                yield f'models[{i}].endpoints[{j}]: "{endpoint}" {mistake}, such as http://localhost:8000'
-
-
-def _endpoint_mistake(endpoint: str) -> str | None:
-    try:
-        parts = urlsplit(endpoint)
-        port = parts.port
-    except ValueError:
-        return "has no valid port; give an address"
-    if parts.scheme == "dns+https":
-        return "cannot be: a certificate names no bare address; write dns+http://, or one https:// for every server"
-    if parts.scheme not in ("http", "https", "dns+http") or not parts.hostname or port == 0:
-        return (
-            "is not an http:// or https:// address, nor a dns+http://name:port that stands for all addresses of a "
-            "name; give one"
-        )
-    if any(character.isspace() for character in endpoint):
-        return "contains a space; give the server's address"
-    if parts.username or parts.password:
-        return "must not carry a name or a password; give the server's address alone"
-    if any(not 0 < len(label) < 64 for label in parts.hostname.rstrip(".").split(".")):
-        return "has no valid host name; give an address"
-    if parts.query or parts.fragment:
-        return "must not have a query or a fragment; give the server's address"
-    return None
-
-
-def _missing_examples(file: _File, path: Path) -> Iterator[str]:
-    for i, use_case in enumerate(file.use_cases):
-        if use_case.examples and not (path.parent / use_case.examples).is_file():
-            yield (
-                f"use_cases[{i}].examples: no file {path.parent / use_case.examples}; write one, or leave the key out: "
-                "then only an explicit `use_case` or an attachment leads there"
-            )
-    for key, name in (("conversations", file.conversations), ("out_of_scope", file.out_of_scope)):
-        if name and not (path.parent / name).is_file():
-            yield f"{key}: no file {path.parent / name}; write one, or leave the key out: the classifier learns without"
