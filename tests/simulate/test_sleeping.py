@@ -97,7 +97,8 @@ async def test_a_call_to_the_workers_must_name_a_method(
     start: Start, http: aiohttp.ClientSession, raw: bytes, detail: str
 ) -> None:
     async with http.post(f"{start()}/collective_rpc", data=raw) as answer:
-        assert (answer.status, await answer.json()) == (400, {"detail": detail})
+        error = {"message": detail, "type": "Bad Request", "param": None, "code": 400}
+        assert (answer.status, await answer.json()) == (400, {"error": error})
 
 
 async def test_an_unknown_method_is_the_workers_failure(start: Start, http: aiohttp.ClientSession) -> None:

@@ -20,7 +20,7 @@ from smart_router.settings import Settings
 
 SETTLES_S = 5.0  # vLLM answers when it is done; several engines, or a proxy, may be a moment behind
 PAUSE_S = 0.1
-EXPLAINS_ITSELF_S = 10.0  # the first time it looks at the whole machine
+EXPLAINS_ITSELF_S = 30.0  # the first time it looks at its whole machine, later it knows
 ADVICE = "start its server with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode, or write lifecycle: always"
 
 Depth = Literal["awake", "weights_offloaded", "discard_all"]
@@ -42,17 +42,23 @@ class Sleep:
     def __init__(self, settings: Settings, *, settles_s: float = SETTLES_S) -> None:
         self._calls = Calls(settings)
         self._settles_s = settles_s
+        self._asked: dict[str, asyncio.Task[bool]] = {}  # of servers, whether they only pretend
 
     async def start(self) -> None:
         await self._calls.start()
 
     async def close(self) -> None:
+        for asking in self._asked.values():
+            asking.cancel()
+        await asyncio.gather(*self._asked.values(), return_exceptions=True)
         await self._calls.close()
 
     async def look(self, model: Model, endpoint: str) -> Seen:
         sleeps = await self._calls.sleeps(endpoint)
         if sleeps is None:
             raise LifecycleFailed(f"{_who(model, endpoint)}: no /is_sleeping: {ADVICE}")
+        if not sleeps and endpoint not in self._asked:  # so that nobody waits for it when it is to make room
+            self._asked[endpoint] = asyncio.create_task(self._pretends(endpoint))
         return "sleeping" if sleeps else "awake"
 
     async def wake(self, model: Model, endpoint: str) -> None:
@@ -68,7 +74,9 @@ class Sleep:
     async def sleep(self, model: Model, endpoint: str) -> None:
         if await self.look(model, endpoint) == "sleeping" and await self._depth(endpoint) != "awake":
             return
-        await self._refuse_pretending(model, endpoint)
+        asking = self._asked.get(endpoint)
+        if await (self._pretends(endpoint) if asking is None or asking.done() else asyncio.shield(asking)):
+            raise LifecycleFailed(f"{_who(model, endpoint)}: asleep it would free nothing: {ADVICE}")
         await self._post(model, endpoint, b"/sleep?level=%d&mode=wait" % model.sleep_level)
         if not await self._until(lambda: self._is_asleep(model, endpoint)):
             raise LifecycleFailed(
@@ -120,18 +128,14 @@ class Sleep:
             await asyncio.sleep(PAUSE_S)
         return True
 
-    async def _refuse_pretending(self, model: Model, endpoint: str) -> None:
-        """
-        Raises:
-            LifecycleFailed: the server says that it would free nothing. A CPU has no memory to free: there it may.
-        """
+    async def _pretends(self, endpoint: str) -> bool:
+        """Whether the server says of itself that it would free nothing. A CPU has no memory to free: there it may."""
         try:
             told = await self._calls.get(endpoint, b"/server_info?config_format=json", EXPLAINS_ITSELF_S)
         except UpstreamError:
-            return
+            return False
         info = told.read(_Info)
-        if info and info.vllm_config.model_config.enable_sleep_mode is False and info.vllm_config.on_gpu:
-            raise LifecycleFailed(f"{_who(model, endpoint)}: asleep it would free nothing: {ADVICE}")
+        return info is not None and info.vllm_config.model_config.enable_sleep_mode is False and info.vllm_config.on_gpu
 
     async def _post(self, model: Model, endpoint: str, path: bytes) -> None:
         told = await self._calls.post(endpoint, path)

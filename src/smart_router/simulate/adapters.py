@@ -8,7 +8,7 @@ No files are read. Any path has a fitting adapter, except those that end in `mis
 from starlette.requests import Request
 from starlette.responses import Response
 
-from smart_router.simulate.errors import Refused
+from smart_router.simulate.errors import Refused, worker_failed
 from smart_router.simulate.exchange import nothing
 from smart_router.simulate.faults import OF_SLEEP, OF_WAKING
 from smart_router.simulate.fields import Fields
@@ -58,21 +58,13 @@ def _check(here: Simulation, name: str, path: str, *, again: bool) -> None:
             "'load_inplace' to True."
         )
     if not here.model.enable_lora:
-        raise _worker_failed("LoRA is not enabled. Use --enable-lora to enable LoRA.")
+        raise worker_failed("add_lora", "LoRA is not enabled. Use --enable-lora to enable LoRA.")
     if path.endswith("missing"):
         message = f"Loading lora {name} failed: No adapter found for {path}"
         raise Refused(message, 404, type="NotFoundError")
     if path.endswith("rank-64"):
-        raise _worker_failed(f"LoRA rank 64 is greater than max_lora_rank {MAX_RANK}.")
+        raise worker_failed("add_lora", f"LoRA rank 64 is greater than max_lora_rank {MAX_RANK}.")
 
 
 def _refused(message: str) -> Refused:
     return Refused(message, type="InvalidUserInput")
-
-
-def _worker_failed(why: str) -> Refused:
-    message = (
-        f"Call to add_lora method failed: Worker failed with error '{why}', please check the stack trace above for "
-        "the root cause"
-    )
-    return Refused(message, 500, type="InternalServerError")

@@ -76,6 +76,14 @@ def refused_value(message: str, param: str, value: object) -> Refused:
     return Refused(f"{message} (parameter={param}, value={value})", param=param)
 
 
+def worker_failed(method: str, why: str) -> Refused:
+    message = (
+        f"Call to {method} method failed: Worker failed with error '{why}', please check the stack trace above for the "
+        "root cause"
+    )
+    return Refused(message, 500, type="InternalServerError")
+
+
 def envelope(refused: Refused) -> dict[str, Any]:
     return _error(refused.message, refused.type, refused.param, refused.status)
 

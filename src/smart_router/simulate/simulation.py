@@ -79,17 +79,18 @@ async def read_json(request: Request) -> dict[str, Any]:
     The body, noted as received.
 
     Raises:
-        Invalid, Unreadable: it is no JSON object.
+        Invalid, Unreadable: it is no JSON object, or does not say that it is JSON.
     """
     raw = await request.body()
+    if "json" not in request.headers.get("content-type", "").partition(";")[0]:
+        simulation(request).note(request, raw.decode(errors="replace"))
+        raise WrongContentType
     try:
         body = parse(raw)
     except Invalid:
         simulation(request).note(request, raw.decode())
         raise
     simulation(request).note(request, body)
-    if "json" not in request.headers.get("content-type", "").partition(";")[0]:
-        raise WrongContentType
     if body is None:
         raise Invalid([Problem("missing", "body", "Field required")])
     if not isinstance(body, dict):

@@ -2,12 +2,11 @@
 
 import json
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from smart_router.simulate.engine import SleepMode
-from smart_router.simulate.errors import Invalid, Problem, Refused
+from smart_router.simulate.errors import Invalid, Problem, Refused, worker_failed
 from smart_router.simulate.exchange import nothing
 from smart_router.simulate.faults import OF_SLEEP, OF_WAKING
 from smart_router.simulate.fields import Fields
@@ -50,10 +49,12 @@ async def collective_rpc(request: Request) -> Response:
     here = simulation(request)
     method = _method(await request.body())
     if method != "reload_weights":
-        raise _worker_failed(f"'Worker' object has no attribute '{method}'")
+        raise worker_failed("collective_rpc", f"'Worker' object has no attribute '{method}'")
     here.received.reloads += 1
     if not await here.engine.reload_weights():
-        raise _worker_failed("the memory for the weights is not mapped: wake it up with tags=weights first")
+        raise worker_failed(
+            "collective_rpc", "the memory for the weights is not mapped: wake it up with tags=weights first"
+        )
     return JSONResponse({"results": [None]})
 
 
@@ -61,16 +62,16 @@ def _method(raw: bytes) -> str:
     try:
         body = json.loads(raw)
     except ValueError as exc:
-        raise HTTPException(400, f"JSON decode error: {exc}") from exc
+        raise _bad_call(f"JSON decode error: {exc}") from exc
     if not isinstance(body, dict):
-        raise HTTPException(400, "Request body must be a JSON object")
+        raise _bad_call("Request body must be a JSON object")
     if body.get("method") is None:
-        raise HTTPException(400, "Missing 'method' in request body")
+        raise _bad_call("Missing 'method' in request body")
     return str(body["method"])
 
 
-def _worker_failed(why: str) -> Refused:
-    return Refused(f"Call to collective_rpc method failed: {why}", 500, type="InternalServerError")
+def _bad_call(why: str) -> Refused:
+    return Refused(why, type="Bad Request")
 
 
 def _check_level(level: int) -> None:
