@@ -1,14 +1,15 @@
 """Who is asked, in which order, and who waits: on a fleet of fakes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from smart_router.errors import BackendUnreachable, NoModelAvailable, Overloaded, UpstreamError
+from smart_router.errors import BackendUnreachable, ModelNotReady, NoModelAvailable, Overloaded, UpstreamError
 from smart_router.observe.metrics import Metrics
 from smart_router.opening import Opener
+from smart_router.registry import Model
 from smart_router.types import Headers
 from smart_router.upstream.fleet import Fleet, Lease
 from tests.fakes import a_model, an_ask, settings
@@ -34,16 +35,42 @@ class Asking:
         return lease.endpoint
 
 
+class FakeWaker:
+    """Wakes a model once it may; or fails with its *trouble*."""
+
+    def __init__(self, trouble: NoModelAvailable | None = None) -> None:
+        self.trouble = trouble
+        self.asked, self.may_go = asyncio.Event(), asyncio.Event()
+        self.wakes: Callable[[str], None] = lambda _: None
+
+    async def awake(self, model: str, within_s: float) -> None:
+        self.asked.set()
+        await self.may_go.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        self.wakes(model)
+
+    def used(self, model: str, session: str) -> None:
+        pass
+
+
 class Opening:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **changed: Any) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        waker: "FakeWaker | None" = None,
+        models: Sequence[Model] = MODELS,
+        **changed: Any,
+    ) -> None:
         self.world = World(monkeypatch)
-        self.fleet: Fleet = self.world.fleet(*MODELS, **changed)
+        self.fleet: Fleet = self.world.fleet(*models, **changed)
+        self._models = models
         self.metrics = Metrics()
-        self._opener = Opener(self.fleet, settings(**changed), self.metrics)
+        self._opener = Opener(self.fleet, settings(**changed), self.metrics, waker)
 
     async def open(self, attempt: Asking, models: Sequence[str] = ("m", "n")) -> str:
         """Where it was accepted; the place is given back."""
-        wanted = [model for model in MODELS if model.id in models]
+        wanted = [model for model in self._models if model.id in models]
         opened = await self._opener.open(an_ask(), wanted, None, attempt)
         opened.lease.release()
         return opened.answer
@@ -97,3 +124,24 @@ async def test_a_place_that_was_waited_for_may_be_at_a_replica_that_failed(monke
     held.release()
     assert await answer == B
     assert attempt.asked == [A, B]
+
+
+@pytest.mark.parametrize("trouble", [None, ModelNotReady("it does not wake")])
+async def test_how_long_a_request_waited_for_its_model_is_counted_whatever_came_of_it(
+    monkeypatch: pytest.MonkeyPatch, trouble: NoModelAvailable | None
+) -> None:
+    waker = FakeWaker(trouble)
+    opening = Opening(monkeypatch, waker, [a_model("m", A, lifecycle="sleep")])
+    waker.wakes = lambda model: opening.fleet.admit(model, A)
+    answer = asyncio.create_task(opening.open(Asking()))
+    await asyncio.wait_for(waker.asked.wait(), 10)
+    waker.may_go.set()
+    (found,) = await asyncio.gather(answer, return_exceptions=True)
+    assert found == (A if trouble is None else trouble)
+    assert 'smart_router_model_wait_seconds_count{model="m"} 1.0' in opening.metrics.exposition()[0].decode()
+
+
+async def test_a_model_that_is_awake_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    opening = Opening(monkeypatch, FakeWaker())
+    await opening.open(Asking())
+    assert "smart_router_model_wait_seconds_count{" not in opening.metrics.exposition()[0].decode()

@@ -16,6 +16,7 @@ from smart_router.simulate import SimulatedModel, running
 from tests.e2e.models import AGENT, AUDIO, KINDS, MULTIMODAL, Models, ModelServer
 from tests.e2e.routers import Router, a_registry, running_router
 
+NAPS = ("naps/one", "naps/two")  # models that push each other out
 READY_WITHIN_S = 50.0
 POLL_S = 0.05
 SURE = 0.7  # what is less likely falls back; high, so that words which do are easily found
@@ -25,7 +26,10 @@ PACE = {"ttft_ms": 30.0, "tokens_per_second": 40.0, "max_running": 2}
 
 @dataclass(frozen=True)
 class Live:
+    """*swapping*: another router, whose models take turns on what they share."""
+
     router: Router
+    swapping: Router
     models: Models
     prometheus: Prometheus
     prometheus_url: str
@@ -42,12 +46,28 @@ def everything(folder: Path, redis_url: str, program: str, scrape_s: float = 1) 
         router = stack.enter_context(
             running_router(registry, redis_url=redis_url, health_interval=0.2, confidence_threshold=SURE)
         )
-        jobs = {"smart-router": [router.url], "vllm": [server.url for server in models.all]}
+        naps = {id: stack.enter_context(running(SimulatedModel(id, sleep_seconds=0.05))) for id in NAPS}
+        swapping = stack.enter_context(
+            running_router(_with_naps(registry, naps), routing_mode="standard", min_residency=0, lifecycle_interval=0.2)
+        )
+        jobs = {"smart-router": [router.url, swapping.url], "vllm": [server.url for server in models.all]}
         url = stack.enter_context(scraping(folder, program, jobs, scrape_s))
         prometheus = Prometheus(url)
         stack.callback(prometheus.close)
         _wait_until_ready(prometheus)
-        yield Live(router, models, prometheus, url)
+        yield Live(router, swapping, models, prometheus, url)
+
+
+def _with_naps(registry: Path, naps: Mapping[str, str]) -> Path:
+    """*registry* with models that no use case leads to, of which one at a time may be awake; id -> address."""
+    written = yaml.safe_load(registry.read_text())
+    written["models"] += [
+        {"id": id, "endpoints": [url], "group": "naps", "lifecycle": "sleep"} for id, url in naps.items()
+    ]
+    written["groups"] = {**written.get("groups", {}), "naps": {"max_resident": 1}}
+    path = registry.with_name("swapping.yaml")
+    path.write_text(yaml.safe_dump(written, allow_unicode=True))
+    return path
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from tests.e2e.asking import ALOUD, FOLLOW_UP, PICTURE, PYTHON, a_png, a_session
 from tests.e2e.models import Models
 from tests.e2e.routers import Router
 
+from .live import NAPS
+
 AT_ONCE = 12
 LATER = (
     "and a test for it please",
@@ -25,6 +27,12 @@ def one_round(router: Router, models: Models, *, faults: bool = True) -> None:
             done.result()
     if faults:
         _meet_faults(router, models)
+
+
+def swaps(router: Router) -> None:
+    """Each has to be woken, and the other put to sleep for it."""
+    for model in NAPS:
+        router.chatted("hi", model=model, max_tokens=5)
 
 
 def _code(router: Router) -> None:

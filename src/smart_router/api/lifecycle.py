@@ -163,7 +163,7 @@ def lifecycle_routes(
 
     @routes.post("/{model_id:path}/pin")
     async def pin(request: Request, model_id: str) -> ModelStanding:
-        """From now on, never evict it."""
+        """Wake it, and never evict it from now on. 409 (`no_room`) where all the room is kept already."""
         admit(request, "pin", model_id)
         await orders.pin(model_id, True)
         return now(model_id)

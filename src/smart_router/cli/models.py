@@ -111,7 +111,7 @@ def pin(
     context: typer.Context, id: Id, url: UrlOfOrder = None, key: KeyOfOrder = None, as_json: AsJson = False
 ) -> None:
     """
-    Have a model never evicted.
+    Wake a model, and have it never evicted.
 
     Example: smart-router models pin Qwen/Qwen2.5-7B-Instruct
     """

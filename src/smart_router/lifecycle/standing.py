@@ -45,11 +45,11 @@ class Manager(Protocol):
 
     async def pin(self, model: str, pinned: bool) -> None:
         """
-        Never evict it, or do so again.
+        Wake it and never evict it, or do so again.
 
         Raises:
             UnknownModel
-            ModelConflict: it is not managed.
+            ModelConflict: it is not managed, or whoever has the room is kept.
         """
 
 
