@@ -1,6 +1,8 @@
 """`smart-router models`: what a router says of its models, for people and programs, and what it is told to do."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -129,6 +131,17 @@ def test_on_a_terminal_it_is_a_table_with_what_is_wrong_and_how_much_room_there_
         *("gpu0: 1 of 2 places taken, by org/big", "in all: 1 of 3 that come and go are awake"),
     ):
         assert told in said
+
+
+def test_the_command_knows_a_terminal(router: ScriptedRouter) -> None:
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "smart_router", "models", "--url", router.url]
+    done = subprocess.run(command, stdout=follower, stderr=subprocess.PIPE, timeout=60, check=True)
+    os.close(follower)
+    said = os.read(leader, 100_000).decode()
+    os.close(leader)
+    assert "places taken" in said
+    assert done.stderr == b""
 
 
 @pytest.mark.parametrize(

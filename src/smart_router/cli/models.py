@@ -69,7 +69,7 @@ def models(
     if context.invoked_subcommand is not None:
         return
     with suppress(KeyboardInterrupt):
-        _show(_looks(router, watch), as_json)
+        _show(_looks(router, watch), watch, as_json)
 
 
 @app.command()
@@ -169,23 +169,29 @@ def _looks(router: Router, again: bool) -> Iterator[dict[str, Any]]:
         yield router.ask("GET", "/models").body
 
 
-def _show(looks: Iterator[dict[str, Any]], as_json: bool) -> None:
+def _show(looks: Iterator[dict[str, Any]], again: bool, as_json: bool) -> None:
     if as_json:
         for found in looks:
             typer.echo(json.dumps(found, ensure_ascii=False))
     elif sys.stdout.isatty():
-        _draw(looks)
+        _draw(looks, again)
     else:
         for place, found in enumerate(looks):
             typer.echo("\n" * (place > 0) + "\n".join(lines(found)))
 
 
-def _draw(looks: Iterator[dict[str, Any]]) -> None:
+def _draw(looks: Iterator[dict[str, Any]], again: bool) -> None:
+    """Where it is done *again*, in place of the last."""
+    from rich import print as printed
     from rich.live import Live
 
+    drawn = (table(found, datetime.now(UTC)) for found in looks)
+    if not again:
+        printed(next(drawn))
+        return
     with Live(auto_refresh=False) as live:
-        for found in looks:
-            live.update(table(found, datetime.now(UTC)), refresh=True)
+        for one in drawn:
+            live.update(one, refresh=True)
 
 
 def lines(found: dict[str, Any]) -> list[str]:
