@@ -10,9 +10,10 @@ import structlog
 
 from smart_router.decide.load import Load
 from smart_router.errors import BackendAway, BackendUnreachable
+from smart_router.upstream import KINDS
 from smart_router.upstream.addresses import Name, name_of, resolve
 from smart_router.upstream.fleet import Fleet, NoReplica
-from tests.fakes import a_model
+from tests.fakes import a_model, a_registry
 
 from .fleets import World, in_flight, take, until
 
@@ -228,4 +229,18 @@ async def test_a_resolver_that_hangs_does_not_hold_up_the_start(world: World, mo
         await fleet.start()
     await until(lambda: fleet.can_answer("n"))
     assert asked == ["vllm"], "it is not asked again while it has not answered"
+    await fleet.close()
+
+
+async def test_a_model_that_changes_its_backend_is_followed_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name stands for the same addresses, but the replicas are of another kind."""
+    monkeypatch.setitem(KINDS, "openai", lambda *_: world.servers)
+    world.names.known = {"vllm": ["10.0.0.1"]}
+    fleet = world.fleet(a_model("m", POOL), dns_interval=0.001)
+    await fleet.start()
+    await fleet.change(a_registry(a_model("m", POOL, backend="openai")))
+    await fleet.keep({"m"})
+    assert endpoints(fleet) == [ONE]
+    world.names.known = {"vllm": ["10.0.0.2"]}
+    await until(lambda: endpoints(fleet) == [TWO])
     await fleet.close()

@@ -41,7 +41,7 @@ class Watch:
         self._resolve = resolve
         self._on_asleep = on_asleep
         self._tasks: list[asyncio.Task[None]] = []
-        self._followed: dict[tuple[str, str], asyncio.Task[None]] = {}  # model and endpoint
+        self._followed: dict[tuple[Replicas, str], asyncio.Task[None]] = {}  # endpoints that are names
         self._unresolved: set[tuple[str, str]] = set()  # model and endpoint; told once
 
     async def start(self) -> None:
@@ -55,7 +55,7 @@ class Watch:
     async def change(self, models: Sequence[Replicas], new: Asked) -> None:
         """Watch these *models*; returns when it is known whether those that are *new* answer."""
         self._models = models
-        wanted = {(replicas.model.id, endpoint) for replicas in models for endpoint, _ in replicas.names()}
+        wanted = {(replicas, endpoint) for replicas in models for endpoint, _ in replicas.names()}
         for gone in self._followed.keys() - wanted:
             self._followed.pop(gone).cancel()
         await self._follow_names()
@@ -97,7 +97,7 @@ class Watch:
         known = []
         for replicas in self._models:
             for endpoint, name in replicas.names():
-                if (key := (replicas.model.id, endpoint)) not in self._followed:
+                if (key := (replicas, endpoint)) not in self._followed:
                     known.append(asyncio.Event())
                     following = self._follow(replicas, endpoint, name, known[-1])
                     self._followed[key] = asyncio.create_task(following, name=f"addresses of {name.host}")
