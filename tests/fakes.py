@@ -168,12 +168,16 @@ class FakeUpstream:
     async def forward(self, forward: Forward, endpoint: str, within_s: float = inf) -> Forwarded:
         raise NotImplementedError
 
-    async def check(self, endpoint: str) -> None:
+    async def check(self, model: Model, endpoint: str) -> str:
         self.checked.append(endpoint)
         if endpoint in self.trouble:
             raise self.trouble[endpoint]
         if endpoint in self.sleepers:
             raise BackendAsleep(SLEEPS)
+        return ""
+
+    async def models(self, model: Model, endpoint: str) -> frozenset[str]:
+        return frozenset({model.served_name})
 
     async def asleep(self, endpoint: str) -> bool:
         return endpoint in self.sleepers

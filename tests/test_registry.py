@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from smart_router.errors import ConfigurationError
-from smart_router.registry import Policy, Registry, default_registry_path, load_registry
+from smart_router.registry import Policy, Registry, changes, default_registry_path, load_registry
 from tests.fakes import a_model, a_registry, a_use_case
 
 SHIPPED = Path(__file__).parents[1] / "config" / "model_registry.yaml"
@@ -271,6 +271,21 @@ MISTAKES: dict[str, tuple[Mistake, str, str]] = {
     "too warm": (lambda f: f["defaults"].update(temperature=2.1), "defaults.temperature: ", "2"),
     "no tokens": (lambda f: f["defaults"].update(max_tokens=0), "defaults.max_tokens: ", "1"),
     "an unknown backend": (lambda f: f["models"][0].update(backend="vlm"), "models[0].backend: ", "'vllm'"),
+    "ollama's lifecycle elsewhere": (
+        lambda f: f["models"][0].update(lifecycle="ollama"),
+        "models[0].lifecycle: ollama is for models with backend: ollama",
+        "this one has vllm",
+    ),
+    "ollama that speaks": (
+        lambda f: f["models"][1].update(backend="ollama", api="speech"),
+        "models[1].api: ",
+        "write chat",
+    ),
+    "ollama that hears": (
+        lambda f: f["models"][1].update(backend="ollama", accepts=["text", "audio", "video"]),
+        "models[1].accepts: ",
+        "take out audio, video",
+    ),
     "an unknown api": (lambda f: f["models"][0].update(api="tts"), "models[0].api: ", "'speech'"),
     "an unknown kind": (lambda f: f["models"][0].update(accepts=["pdf"]), "models[0].accepts[0]: ", "'image'"),
     "an unknown modality": (
@@ -715,3 +730,58 @@ def test_a_missing_file_is_told_with_its_variable(tmp_path: Path) -> None:
 def test_a_folder_is_no_registry(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load_registry(tmp_path, {})
+
+
+# keys of model servers
+
+SECRET = "sk-very-secret"  # of nobody
+
+
+def with_a_key(key: object) -> Data:
+    file = a_file()
+    file["models"][1] |= {"backend": "openai", "api_key": key}
+    return file
+
+
+def test_a_models_key_comes_from_the_environment_and_is_never_shown(tmp_path: Path) -> None:
+    found = load(tmp_path, with_a_key("${OPENAI_API_KEY}"), {"OPENAI_API_KEY": SECRET})
+    key = found.models["seer"].api_key
+    assert key is not None
+    assert key.get_secret_value() == SECRET
+    assert SECRET not in f"{found!r} {found.models['seer']} {found.models['seer'].model_dump()}"
+    assert SECRET not in found.models["seer"].model_dump_json()
+
+
+def test_another_key_is_a_change_that_does_not_tell_it(tmp_path: Path) -> None:
+    old, new = (load(tmp_path, with_a_key(key)) for key in ("sk-1-secret", SECRET))
+    found = changes(old, new)
+    assert found.changed == ("seer",)
+    assert "secret" not in repr(found)
+
+
+@pytest.mark.parametrize("key", ["", None])
+def test_an_empty_key_is_none(tmp_path: Path, key: str | None) -> None:
+    assert load(tmp_path, with_a_key(key)).models["seer"].api_key is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [f"{SECRET} x", f"{SECRET}\r\nX-Admin: 1", f"{SECRET}ü", 12345, [SECRET], {SECRET: SECRET}, f"{SECRET} ${{"],
+)
+def test_a_key_that_cannot_be_one_is_named_and_not_shown(tmp_path: Path, key: object) -> None:
+    said = refusal(tmp_path, yaml.safe_dump(with_a_key(key)))
+    assert said.startswith("models[1].api_key: ")
+    assert SECRET not in said
+    assert "12345" not in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"models:\n  - api_key: {SECRET}: x\n",
+        f"version: 1\nmodels: {{id: a, api_key: {SECRET}}}\nuse_cases: []\n",
+        f"version: 1\nmodels: [[{{api_key: {SECRET}}}]]\nuse_cases: []\n",
+    ],
+)
+def test_a_file_of_the_wrong_form_is_refused_without_showing_a_key(tmp_path: Path, text: str) -> None:
+    assert SECRET not in refusal(tmp_path, text)

@@ -26,6 +26,8 @@ Every error a client can see, each with its HTTP status, code and, where trying 
     │   ├── BackendBroke               an answer that cannot be used
     │   │   ├── BackendLost            the connection broke
     │   │   └── BackendAway            a proxy in front of it says that it is not there
+    │   ├── BackendModelMissing        the server does not have this model; others of its models are well
+    │   ├── BackendLocked              the server does not take the router's key
     │   ├── BackendBusy 503            told us to come back later
     │   ├── BackendTimeout 504         too slow
     │   └── BackendRejected 4xx        the model server refuses this request: no other replica would take it
@@ -199,6 +201,20 @@ class BackendLost(BackendBroke):
 
 
 class BackendAway(BackendBroke):
+    replica_at_fault = True
+
+
+class BackendModelMissing(UpstreamError):
+    """Who does not have one model is no worse for another."""
+
+    code = "upstream_model_missing"
+    replica_at_fault = True
+
+
+class BackendLocked(UpstreamError):
+    """The key is the router's own: a client's never goes upstream."""
+
+    code = "upstream_locked"
     replica_at_fault = True
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from smart_router.errors import ConfigurationError
 from smart_router.registry_checks import mistakes_of
@@ -87,6 +87,7 @@ class Model(_Part):
     backend: Literal["vllm", "ollama", "openai"] = "vllm"
     endpoints: tuple[str, ...] = Field(min_length=1)
     served_as: str = ""
+    api_key: SecretStr | None = None  # that its servers want from the router
     capabilities: tuple[str, ...] = ()
     accepts: tuple[Modality, ...] = ("text",)
     api: Api = "chat"
@@ -100,6 +101,15 @@ class Model(_Part):
     process: Process | None = None
     lora: Lora | None = None
     fallbacks: tuple[Id, ...] = ()
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is None or not key.get_secret_value():
+            return None
+        if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+            raise ValueError("must be one word of plain ASCII, as it goes into a header")
+        return key
 
     @property
     def managed(self) -> bool:
@@ -232,9 +242,19 @@ def _read(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"{path}: cannot be read: {exc}") from None
     except yaml.YAMLError as exc:
-        raise ConfigurationError(f"{path}: not YAML: {' '.join(str(exc).split())}") from None
+        raise ConfigurationError(f"{path}: not YAML: {' '.join(_without_text(exc).split())}") from None
 
 
+def _without_text(error: yaml.YAMLError) -> str:
+    """Where it is wrong, but not what stands there: it may be a key."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        for mark in (error.context_mark, error.problem_mark):
+            if mark is not None:
+                mark.buffer = None
+    return str(error)
+
+
+NEVER_SHOWN = "api_key"  # what the file holds under this name
 _OPENED = "\0{"  # stands for a "${" that came with a value
 _INNERMOST = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
 
@@ -261,7 +281,8 @@ def _substituted(text: str, environ: Mapping[str, str], path: Path, place: str) 
             break
         text = replaced
     if "${" in text:
-        raise ConfigurationError(f"{path}: {place}: {text!r} is not of the form ${{NAME}} or ${{NAME:-default}}")
+        shown = "what stands there" if place.endswith(NEVER_SHOWN) else repr(text)
+        raise ConfigurationError(f"{path}: {place}: {shown} is not of the form ${{NAME}} or ${{NAME:-default}}")
     return text.replace(_OPENED, "${")
 
 
@@ -289,7 +310,10 @@ def _advice(error: dict[str, Any]) -> str:
     if kind == "missing":
         return "required and missing"
     message = message.removeprefix("Value error, ")
-    return f"{message[0].lower()}{message[1:]} (it is {error['input']!r:.80})"
+    input = repr(error["input"])
+    secret = error["loc"][-1:] == (NEVER_SHOWN,) or NEVER_SHOWN in input
+    shown = "" if secret else f" (it is {input:.80})"
+    return f"{message[0].lower()}{message[1:]}{shown}"
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:

@@ -22,6 +22,7 @@ def mistakes_of(file: "RegistryFile", path: Path) -> Iterator[str]:
     yield from _broken_references(file)
     endpoints = list(_bad_endpoints(file))
     yield from endpoints
+    yield from _beyond_backends(file)
     yield from _lifecycles(file)
     yield from _adapters(file)
     if not endpoints:
@@ -46,6 +47,17 @@ def _broken_references(file: "RegistryFile") -> Iterator[str]:
                 yield f"models[{i}].fallbacks[{j}]: {_not_among(name, 'models', models)}"
         if model.group and file.groups and model.group not in file.groups:
             yield f"models[{i}].group: {_not_among(model.group, 'groups', list(file.groups))}"
+
+
+def _beyond_backends(file: "RegistryFile") -> Iterator[str]:
+    """What a kind of server cannot do."""
+    for i, model in enumerate(file.models):
+        if model.backend != "ollama":
+            continue
+        if model.api != "chat":
+            yield f"models[{i}].api: Ollama is asked by chat alone; write chat, or leave the key out"
+        if beyond := [kind for kind in model.accepts if kind not in ("text", "image")]:
+            yield f"models[{i}].accepts: Ollama takes text and image alone; take out {', '.join(beyond)}"
 
 
 def _repeats(key: str, ids: list[str]) -> Iterator[str]:

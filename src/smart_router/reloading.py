@@ -91,7 +91,6 @@ class Reloader:
             before = self.plan
             try:
                 registry = await asyncio.to_thread(read_registry, self._settings)
-                self._fleet.check(registry)
                 self._manager.check(registry)
                 self._keys.check(registry.use_cases, registry.models)
                 if self._restart is None:

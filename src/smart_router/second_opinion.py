@@ -74,7 +74,8 @@ class SecondOpinion:
 
     async def _ask(self, lease: Lease, body: bytes) -> str:
         async with asyncio.timeout(self._within_s):
-            answer = await lease.upstream.forward(Forward(PATH, body, _JSON), lease.endpoint, self._within_s)
+            forward = Forward(PATH, body, _JSON, model=lease.model)
+            answer = await lease.upstream.forward(forward, lease.endpoint, self._within_s)
             try:
                 if answer.status != HTTPStatus.OK:
                     raise BackendBroke(f"the model server answered {answer.status}")

@@ -118,7 +118,7 @@ WRONG: Mapping[str, tuple[Callable[[dict[str, Any]], object], Sequence[str]]] = 
     "a wrong type": (lambda r: r["models"][0].update(max_in_flight="many"), ("models[0].max_in_flight", "many")),
     "an unknown key": (lambda r: r["models"][0].update(colour="red"), ("models[0].colour", "unknown key")),
     "no such model": (lambda r: r["use_cases"][0].update(models=["x"]), ("use_cases[0].models[0]", '"x"')),
-    "a kind that is not there": (lambda r: r["models"][0].update(backend="openai"), ("models[].backend", "openai")),
+    "a kind that is not there": (lambda r: r["models"][0].update(backend="tgi"), ("models[0].backend", "tgi")),
     "no examples": (lambda r: r["use_cases"][0].update(examples="no.yaml"), ("use_cases[0].examples", "no.yaml")),
     "examples of nothing": (lambda r: r["use_cases"][0].update(examples=__file__), ("test_reloading.py", "read")),
 }

@@ -15,10 +15,11 @@ from smart_router.settings import Settings
 from smart_router.types import Ask, Usage
 from smart_router.upstream import http1
 from smart_router.upstream.base import Call, Forward, Forwarded
+from smart_router.upstream.openai_style import LONGEST_RETRY_AFTER_S
 from smart_router.upstream.passing import MOST_TOKENS
 from smart_router.upstream.payload import MOST_OF_A_MESSAGE
 from smart_router.upstream.response import Header
-from smart_router.upstream.vllm import LONGEST_RETRY_AFTER_S, VllmUpstream
+from smart_router.upstream.vllm import VllmUpstream
 from tests.fuzz.wire import Server, cut, every, is_text, run
 
 WORDS = (

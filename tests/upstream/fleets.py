@@ -31,9 +31,9 @@ class FakeServers(FakeUpstream):
     def let_go(self) -> None:
         self._may_go.set()
 
-    async def check(self, endpoint: str) -> None:
+    async def check(self, model: Model, endpoint: str) -> str:
         await self._wait()
-        await super().check(endpoint)
+        return await super().check(model, endpoint)
 
     async def load(self, endpoint: str) -> Load:
         self.load_asked.append(endpoint)

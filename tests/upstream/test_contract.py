@@ -18,6 +18,8 @@ from smart_router.errors import (
     BackendAway,
     BackendBroke,
     BackendBusy,
+    BackendLocked,
+    BackendModelMissing,
     BackendRejected,
     BackendTimeout,
     BackendUnreachable,
@@ -26,7 +28,7 @@ from smart_router.errors import (
 )
 from smart_router.registry import Model
 from smart_router.types import Attachment, Message, Usage
-from smart_router.upstream.base import Answer, Call, Piece, Upstream
+from smart_router.upstream.base import Answer, Call, Forward, Forwarded, Piece, Upstream
 from tests.fakes import a_model, an_ask, an_image
 
 from .conftest import DEADLINE_S
@@ -191,7 +193,8 @@ async def test_a_stream_without_content_is_an_empty_answer(upstream: Upstream, s
         (422, BackendRejected),
         (429, BackendBusy),
         (503, BackendBusy),
-        (401, BackendBroke),
+        (401, BackendLocked),
+        (402, BackendBroke),
         (404, BackendBroke),
         (500, BackendBroke),
         (502, BackendAway),
@@ -530,14 +533,24 @@ async def test_a_chat_carries_the_conversation_before_the_query(upstream: Upstre
 
 
 async def test_attachments_are_content_parts_before_the_text(upstream: Upstream, server: ScriptedServer) -> None:
-    link = Attachment("video", url="https://example.org/v.mp4")
-    got = await sent(upstream, server, a_call("look", attachments=(an_image("aaaa"), WAV, link)))
+    got = await sent(upstream, server, a_call("look", attachments=(an_image("aaaa"), WAV)))
     assert got.json["messages"][-1]["content"] == [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aaaa"}},
         {"type": "audio_url", "audio_url": {"url": f"data:audio/x-wav;base64,{WAV.data}"}},
-        {"type": "video_url", "video_url": {"url": "https://example.org/v.mp4"}},
         {"type": "text", "text": "look"},
     ]
+
+
+async def test_a_link_is_a_content_part_where_it_can_be_one(upstream: Upstream, server: ScriptedServer) -> None:
+    """The others say so; tests/upstream/test_ollama.py."""
+    link = Attachment("video", url="https://example.org/v.mp4")
+    if upstream.kind == "ollama":
+        with pytest.raises(BadRequest, match="not by `url`"):
+            await upstream.open(a_call("look", attachments=(link,)), server.url)
+        return
+    got = await sent(upstream, server, a_call("look", attachments=(link,)))
+    parts = got.json["messages"][-1]["content"]
+    assert parts[0] == {"type": "video_url", "video_url": {"url": "https://example.org/v.mp4"}}
 
 
 async def test_remembered_attachments_are_content_parts_too(upstream: Upstream, server: ScriptedServer) -> None:
@@ -591,28 +604,192 @@ async def test_speech_comes_back_whole_as_a_data_url(upstream: Upstream, server:
     assert server.requests[0].json == {"model": "voice", "input": "Say this", "voice": "asha", "response_format": "wav"}
 
 
+# passing on
+
+
+CHAT = b"/v1/chat/completions"
+
+
+async def passed(upstream: Upstream, server: ScriptedServer, **forward: Any) -> Forwarded:
+    given: dict[str, Any] = {"path": CHAT, "body": b"{}", "model": a_model("m", server.url)} | forward
+    return await upstream.forward(Forward(**given), server.url, DEADLINE_S)
+
+
+async def test_what_is_passed_on_comes_back_byte_for_byte(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(answer(200, b' {"odd":  1, "usage": {"prompt_tokens": 3, "completion_tokens": 4}}'))
+    found = await passed(upstream, server, body=b'{"x":  1}', headers=((b"x-trace", b"t1"),))
+    assert await found.chunk() == b' {"odd":  1, "usage": {"prompt_tokens": 3, "completion_tokens": 4}}'
+    assert (found.status, found.complete, found.usage) == (200, True, Usage(3, 4))
+    found.close()
+    got = server.requests[0]
+    assert (got.method, got.path, got.body, got.headers["x-trace"]) == (
+        "POST",
+        "/v1/chat/completions",
+        b'{"x":  1}',
+        "t1",
+    )
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 413, 422])
+async def test_a_refusal_is_the_clients_to_read(upstream: Upstream, server: ScriptedServer, status: int) -> None:
+    said = b'{"error": {"message": "Response with id \'resp_1\' not found."}}'
+    server.enqueue(answer(status, said))
+    found = await passed(upstream, server)
+    assert (found.status, await found.chunk()) == (status, said)
+    found.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, BackendLocked), (402, BackendBroke), (429, BackendBusy), (500, BackendBroke), (503, BackendBusy)],
+)
+async def test_what_is_not_the_clients_fault_is_not_passed_on(
+    upstream: Upstream, server: ScriptedServer, status: int, error: type[UpstreamError]
+) -> None:
+    server.enqueue(answer(status, b'{"error": {"message": "Incorrect API key provided: sk-12"}}'))
+    with pytest.raises(error) as caught:
+        await passed(upstream, server)
+    assert "sk-12" not in caught.value.message
+
+
+# a model that is not there
+
+
+MISSING = {
+    "vLLM": b'{"error": {"message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404}}',
+    "Ollama": b'{"error": {"message": "model \'x\' not found", "type": "not_found_error", "param": null}}',
+    "Ollama, older": b'{"error": {"message": "model \\"x\\" not found, try pulling it first"}}',
+    "OpenAI": b'{"error": {"message": "You have no access to it.", "code": "model_not_found"}}',
+}
+
+
+@pytest.mark.parametrize("body", MISSING.values(), ids=MISSING.keys())
+@pytest.mark.parametrize("how", ["whole", "streamed", "passed on"])
+async def test_a_model_that_the_server_lacks_is_told_from_a_path_that_it_lacks(
+    upstream: Upstream, server: ScriptedServer, body: bytes, how: str
+) -> None:
+    server.enqueue(answer(404, body))
+    model = a_model("org/x", served_as="the-name")
+    with pytest.raises(BackendModelMissing, match="the-name") as caught:
+        if how == "passed on":
+            await passed(upstream, server, model=model)
+        else:
+            await upstream.open(a_call(model=model, stream=how == "streamed"), server.url)
+    assert caught.value.status == 502
+    assert caught.value.replica_at_fault
+
+
+# keys
+
+
+KEY = "sk-secret-1"  # of nobody
+LOCKED = a_model("m", api_key=KEY)
+
+
+@pytest.mark.parametrize("how", ["whole", "streamed", "passed on", "models"])
+@pytest.mark.parametrize(("model", "sent"), [(LOCKED, f"Bearer {KEY}"), (a_model("m"), None)])
+async def test_a_models_key_goes_to_its_server(
+    upstream: Upstream, server: ScriptedServer, how: str, model: Model, sent: str | None
+) -> None:
+    if how == "streamed":
+        server.enqueue(STREAM_HEAD, chunk(delta("Hello") + DONE), STREAM_END)
+        await asked(upstream, server, a_call(model=model, stream=True))
+    elif how == "whole":
+        server.enqueue(answer(200, completion()))
+        await asked(upstream, server, a_call(model=model))
+    elif how == "passed on":
+        server.enqueue(answer(200, completion()))
+        (await passed(upstream, server, model=model)).close()
+    else:
+        server.enqueue(answer(200, LISTED[upstream.kind]))
+        await upstream.models(model, server.url)
+    assert server.requests[0].headers.get("authorization") == sent
+
+
+@pytest.mark.parametrize(
+    ("model", "advice"), [(LOCKED, "correct api_key"), (a_model("m"), "give this model an api_key")]
+)
+async def test_a_server_that_is_locked_says_what_to_do(
+    upstream: Upstream, server: ScriptedServer, model: Model, advice: str
+) -> None:
+    server.enqueue(answer(401))
+    with pytest.raises(BackendLocked, match=advice) as caught:
+        await upstream.open(a_call(model=model), server.url)
+    assert KEY not in caught.value.message
+
+
 # health
 
 
-async def test_a_healthy_server_is_asked_at_its_health_path(upstream: Upstream, server: ScriptedServer) -> None:
-    server.enqueue(answer(200))
-    await upstream.check(server.url)
-    assert (server.requests[0].method, server.requests[0].path) == ("GET", "/health")
+LISTED = {
+    "vllm": b'{"data": [{"id": "m"}, {"id": "n"}]}',
+    "ollama": b'{"models": [{"name": "m:latest"}, {"name": "n:7b"}]}',
+    "openai": b'{"object": "list", "data": [{"id": "m", "owned_by": "x"}, {"id": "n"}]}',
+}
+KNOWN = {"vllm": {"m", "n"}, "ollama": {"m:latest", "n:7b"}, "openai": {"m", "n"}}
+PROBES = {
+    "vllm": {"/health": b"", "/is_sleeping": b'{"is_sleeping": false}', "/v1/models": LISTED["vllm"]},
+    "ollama": {
+        "/api/version": b'{"version": "0.32.9"}',
+        "/api/tags": LISTED["ollama"],
+        "/api/show": b'{"parameters": "num_ctx 8192", "model_info": {}}',
+        "/api/ps": b'{"models": []}',
+    },
+    "openai": {"/v1/models": LISTED["openai"]},
+}
+MODEL = a_model("m")
+
+
+async def test_a_healthy_server_is_asked_for_its_health_and_its_models(
+    upstream: Upstream, server: ScriptedServer
+) -> None:
+    probes = PROBES[upstream.kind]
+    for body in probes.values():
+        server.enqueue(answer(200, body))
+    assert await upstream.check(MODEL, server.url) == ""
+    assert [request.path for request in server.requests] == list(probes)
+
+
+async def test_the_models_are_those_that_the_server_lists(upstream: Upstream, server: ScriptedServer) -> None:
+    server.enqueue(answer(200, LISTED[upstream.kind]))
+    assert await upstream.models(MODEL, server.url) == KNOWN[upstream.kind]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"data": 5, "models": 5}', b"\xff", b"[" * 100_000])
+async def test_a_list_of_models_that_cannot_be_read_broke(
+    upstream: Upstream, server: ScriptedServer, body: bytes
+) -> None:
+    server.enqueue(answer(200, body))
+    with pytest.raises(BackendBroke), no_endless_traceback():
+        await upstream.models(MODEL, server.url)
+
+
+async def test_a_server_that_lists_others_only_is_named_with_what_it_has(
+    upstream: Upstream, server: ScriptedServer
+) -> None:
+    for body in PROBES[upstream.kind].values():
+        server.enqueue(answer(200, body))
+    try:
+        told = await upstream.check(a_model("other"), server.url)
+    except BackendModelMissing as exc:
+        told = exc.message
+    assert "other" in told
+    assert ("ollama pull other" if upstream.kind == "ollama" else "m, n") in told
 
 
 @pytest.mark.parametrize("status", [404, 500, 503, 307])
 async def test_any_other_status_is_unhealthy(upstream: Upstream, server: ScriptedServer, status: int) -> None:
     server.enqueue(answer(status, Location="/"))
     with pytest.raises(UpstreamError, match=str(status)):
-        await upstream.check(server.url)
+        await upstream.check(MODEL, server.url)
 
 
 async def test_a_server_that_does_not_say_how_it_is_is_unhealthy(upstream: Upstream, server: ScriptedServer) -> None:
     server.enqueue(STALL)
     with pytest.raises(UpstreamError):
-        await upstream.check(server.url)
+        await upstream.check(MODEL, server.url)
 
 
 async def test_a_server_that_is_not_there_is_unhealthy(upstream: Upstream) -> None:
     with pytest.raises(BackendUnreachable):
-        await upstream.check(f"http://127.0.0.1:{free_port()}")
+        await upstream.check(MODEL, f"http://127.0.0.1:{free_port()}")

@@ -233,8 +233,14 @@ async def test_what_is_neither_is_passed_on_as_it_comes(media_type: bytes) -> No
     assert passed.complete
 
 
-@pytest.mark.parametrize("media_type", [JSON, EVENTS])
-@pytest.mark.parametrize("status", [400, 404, 422])
+async def test_a_404_is_read_before_it_is_passed_on() -> None:
+    """It may be the model that is not found."""
+    passed, server = await begun(b'{"err', b'or": 1}', media_type=JSON, status=404)
+    assert (server.steps, passed.refusal) == ([], b'{"error": 1}')
+    assert await rest(passed) == b'{"error": 1}'
+
+
+@pytest.mark.parametrize(("status", "media_type"), [(400, JSON), (422, JSON), (400, EVENTS), (404, EVENTS)])
 async def test_a_refusal_is_passed_on_unread_and_may_take_its_time(status: int, media_type: bytes) -> None:
     passed, server = await begun(After(BETWEEN_S - 1, b'{"error"'), ERROR_500, media_type=media_type, status=status)
     assert len(server.steps) == 2
@@ -242,7 +248,7 @@ async def test_a_refusal_is_passed_on_unread_and_may_take_its_time(status: int, 
 
 
 async def test_a_refusal_that_never_comes_is_too_slow() -> None:
-    passed, _ = await begun(After(BETWEEN_S + 1, b"{}"), media_type=JSON, status=404)
+    passed, _ = await begun(After(BETWEEN_S + 1, b"{}"), media_type=JSON, status=400)
     with pytest.raises(BackendTimeout):
         await passed.chunk()
 

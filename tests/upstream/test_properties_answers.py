@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from smart_router.errors import BackendBusy
 from smart_router.types import Usage
+from smart_router.upstream.openai_style import LONGEST_RETRY_AFTER_S
 from smart_router.upstream.passing import MOST_TOKENS
-from smart_router.upstream.vllm import LONGEST_RETRY_AFTER_S
 from tests.fuzz.upstream_response import _passed, _whole
 from tests.fuzz.wire import Server, run
 

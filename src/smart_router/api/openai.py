@@ -282,7 +282,7 @@ class Onward:
     def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Awaitable[Forwarded]:
         body = with_model(self._body, self._head, lease.model.served_name)
         path = self._api.path.encode()
-        forward = Forward(path, body, self._headers + headers, stream=self._head.stream is True)
+        forward = Forward(path, body, self._headers + headers, stream=self._head.stream is True, model=lease.model)
         return lease.upstream.forward(forward, lease.endpoint, within_s)
 
     def filled(self, most_tokens: int) -> "Onward":
@@ -304,7 +304,7 @@ class OnwardUpload:
 
     def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Awaitable[Forwarded]:
         body, length = self._upload.with_model(lease.model.served_name)
-        forward = Forward(self._path, body, self._headers + headers, length=length)
+        forward = Forward(self._path, body, self._headers + headers, length=length, model=lease.model)
         return lease.upstream.forward(forward, lease.endpoint, within_s)
 
     def filled(self, most_tokens: int) -> "OnwardUpload":
@@ -320,7 +320,7 @@ class Stored:
         self._forward = Forward(path.encode() + query, headers=headers, method=method.encode())
 
     def __call__(self, lease: Lease, within_s: float, headers: Headers = ()) -> Awaitable[Forwarded]:
-        forward = replace(self._forward, headers=self._forward.headers + headers)
+        forward = replace(self._forward, headers=self._forward.headers + headers, model=lease.model)
         return lease.upstream.forward(forward, lease.endpoint, within_s)
 
     def filled(self, most_tokens: int) -> "Stored":

@@ -22,10 +22,10 @@ class Health:
         return self.healthy is not False or now >= self.retry_at
 
 
-def succeeded(health: Health, response_time_s: float | None = None) -> Health:
-    """*response_time_s* of a health check; an answer to a request does not measure it."""
+def succeeded(health: Health, response_time_s: float | None = None, remark: str = "") -> Health:
+    """*response_time_s* of a health check; an answer to a request does not measure it. *remark*: it works, but."""
     time_s = health.response_time_s if response_time_s is None else response_time_s
-    return replace(health, healthy=True, failures=0, retry_at=0.0, response_time_s=time_s, trouble="")
+    return replace(health, healthy=True, failures=0, retry_at=0.0, response_time_s=time_s, trouble=remark)
 
 
 def failed(health: Health, now: float, trouble: str) -> Health:

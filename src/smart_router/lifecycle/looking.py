@@ -70,7 +70,7 @@ class Looker:
             residence.unmanageable = trouble
             log.error("cannot be managed: it counts as always awake", model=residence.id, trouble=trouble)
         try:
-            await self._fleet.upstream(residence.id).check(place.endpoint)
+            await self._fleet.upstream(residence.id).check(residence.model, place.endpoint)
         except (UpstreamError, NoReplica) as exc:
             place.silent(str(exc), gone=isinstance(exc, BackendUnreachable))
         else:

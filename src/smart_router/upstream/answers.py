@@ -1,10 +1,11 @@
 """Answers to our own requests: whole, or as a stream of deltas."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from time import monotonic
 
 from smart_router.decide import sse
 from smart_router.errors import BackendBroke, BackendTimeout
+from smart_router.types import Usage
 from smart_router.upstream import payload
 from smart_router.upstream.base import Piece
 from smart_router.upstream.response import Response
@@ -31,9 +32,11 @@ class StreamedAnswer:
     and comments do not reset the deadline between chunks.
     """
 
-    def __init__(self, response: Response, between_s: float) -> None:
+    def __init__(self, response: Response, between_s: float, counted: Callable[[Usage], None] = lambda _: None) -> None:
+        """*counted* hears of its tokens, where the server tells them."""
         self._response = response
         self._between_s = between_s
+        self._counted = counted
         self._parser = sse.Parser()
         self._ready: list[Piece] = []
         self._received = 0
@@ -85,3 +88,5 @@ class StreamedAnswer:
             piece = payload.piece_of_stream(event.data)
             if piece != Piece():
                 self._ready.append(piece)
+            if piece.usage is not None:
+                self._counted(piece.usage)

@@ -1,4 +1,16 @@
-"""What every kind of upstream promises: `tests/upstream/test_contract.py` holds each kind to it."""
+"""
+What every kind of upstream promises: `tests/upstream/test_contract.py` holds each kind to it.
+
+What one may want of a model server, and who gives it:
+
+    chat, stream     `open` with a `Call`: ours to say, whole or as it comes, by whichever API the model has
+    chat, stream, complete, embed, …, as a client said it
+                     `forward` with the path of that API: every kind speaks the OpenAI-style paths
+    is available     `check`
+    models           `models`
+
+An answer tells its text, its tokens and why it ended (`Piece`, `Reply`); its model is that of the lease it came by.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from math import inf
@@ -26,8 +38,8 @@ class Call(Struct, frozen=True):
 
 class Forward(Struct, frozen=True):
     """
-    A client's request to pass on. Method and path are ours. A *body* that is iterated has *length* bytes, or an unknown
-    number; it can be sent once.
+    A client's request to pass on, to be answered by *model*. Method and path are ours. A *body* that is iterated has
+    *length* bytes, or an unknown number; it can be sent once.
     """
 
     path: bytes
@@ -36,6 +48,7 @@ class Forward(Struct, frozen=True):
     method: bytes = b"POST"
     stream: bool = False  # the client asked for server-sent events
     length: int | None = None
+    model: Model | None = None  # whose key goes along
 
 
 class Piece(Struct, frozen=True):
@@ -105,7 +118,8 @@ class Upstream(Protocol):
         streamed comes when it is complete.
 
         Raises:
-            BackendUnreachable, BackendTimeout, BackendBusy, BackendBroke: another replica may do better.
+            BackendUnreachable, BackendTimeout, BackendBusy, BackendBroke, BackendModelMissing, BackendLocked: another
+                replica may do better.
             BackendRejected: the request is at fault; no other replica would take it.
             BadRequest: the model's API needs something that the caller did not send.
         """
@@ -115,16 +129,28 @@ class Upstream(Protocol):
         Pass *forward* on to the server at *endpoint* and wait until it is accepted or refused.
 
         Raises:
-            BackendUnreachable, BackendTimeout, BackendBusy, BackendBroke: another replica may do better.
+            BackendUnreachable, BackendTimeout, BackendBusy, BackendBroke, BackendModelMissing, BackendLocked: another
+                replica may do better.
         """
 
-    async def check(self, endpoint: str) -> None:
+    async def check(self, model: Model, endpoint: str) -> str:
         """
-        Return when the server at *endpoint* is healthy.
+        Return when the server at *endpoint* is healthy and has *model*, with what an operator should know all the same;
+        mostly nothing.
 
         Raises:
             BackendAsleep: it is, but sleeps.
+            BackendModelMissing: it has others only; the message names them.
+            BackendLocked: it does not take the model's key.
             UpstreamError: it is not; the message says how.
+        """
+
+    async def models(self, model: Model, endpoint: str) -> frozenset[str]:
+        """
+        The names by which the server at *endpoint* knows its models, asked with *model*'s key.
+
+        Raises:
+            UpstreamError: it does not say.
         """
 
     async def asleep(self, endpoint: str) -> bool:

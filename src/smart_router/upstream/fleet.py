@@ -16,7 +16,7 @@ from smart_router.decide.budget import RetryBudget
 from smart_router.decide.health import tried
 from smart_router.decide.load import Load
 from smart_router.decide.replica import AllBusy, NoReplica, pick, wait_s
-from smart_router.errors import ConfigurationError, UpstreamError
+from smart_router.errors import UpstreamError
 from smart_router.registry import Model, Registry
 from smart_router.settings import Settings
 from smart_router.upstream import KINDS
@@ -141,13 +141,6 @@ class Fleet:
     async def close(self) -> None:
         await self._watch.close()
         await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()), return_exceptions=True)
-
-    def check(self, registry: Registry) -> None:
-        """
-        Raises:
-            ConfigurationError: this version cannot serve *registry*.
-        """
-        _kinds(registry)
 
     async def change(self, registry: Registry) -> None:
         """
@@ -334,13 +327,7 @@ class Fleet:
 
 
 def _kinds(registry: Registry) -> set[str]:
-    wanted: set[str] = {model.backend for model in registry.models.values()}
-    if missing := wanted - set(KINDS):
-        raise ConfigurationError(
-            f"{registry.source}: models[].backend: this version has no {', '.join(sorted(missing))}; "
-            f"it has {', '.join(KINDS)}"
-        )
-    return wanted
+    return {model.backend for model in registry.models.values()}
 
 
 def _report(server: Server, now: float) -> ReplicaReport:

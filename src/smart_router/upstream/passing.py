@@ -1,7 +1,7 @@
 """A client's request passed on, and its answer passed back, byte for byte."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 import msgspec
@@ -25,18 +25,22 @@ _NOT_PASSED = frozenset({
     b"access-control-allow-headers", b"access-control-expose-headers", b"access-control-max-age", b"alt-svc",
     b"access-control-allow-private-network", b"strict-transport-security",
     b"x-route-use-case", b"x-route-model", b"x-route-reason", b"x-route-bypass", b"x-route-confidence",
+    b"x-route-fallback", b"x-route-because",
 })  # fmt: skip
 
 
 class PassedBack:
     """
     An answer on its way to the client. `begin` holds it back until it is known to be one: JSON until it is whole and
-    can be read, events until the first content. The rest goes through as it comes.
+    can be read, a 404 in JSON until it is known what is not found, events until the first content. The rest goes
+    through as it comes.
     """
 
-    def __init__(self, response: Response, between_s: float) -> None:
+    def __init__(self, response: Response, between_s: float, counted: Callable[[Usage], None] = lambda _: None) -> None:
+        """*counted* hears of its tokens, where the server tells them."""
         self._response = response
         self._between_s = between_s
+        self._counted = counted
         self._until = 0.0
         self._held: list[bytes] = []
         self._tail = b""
@@ -47,6 +51,7 @@ class PassedBack:
         self._json = media_type == b"application/json"
         self.usage = Usage()
         self.response_id: str | None = None
+        self.refusal = b""  # where it may be the model that is not found
 
     async def begin(self, until: float) -> None:
         """
@@ -56,7 +61,10 @@ class PassedBack:
         if self.status < 300 and self.events:
             await self._hold_events(until)
         elif self.status < 300 and self._json:
-            await self._hold_whole(until)
+            if (whole := await self._hold_whole(until)) is not None:
+                self._read(whole)
+        elif self.status == 404 and self._json:
+            self.refusal = await self._hold_whole(until) or b""
         self._until = monotonic() + self._between_s
 
     async def chunk(self) -> bytes:
@@ -73,6 +81,7 @@ class PassedBack:
                 self._until = monotonic() + self._between_s
         if self.events and self.complete:
             self.usage = _usage_in(self._tail)
+            self._counted(self.usage)
         return data
 
     @property
@@ -106,14 +115,15 @@ class PassedBack:
                 return True
         return False
 
-    async def _hold_whole(self, until: float) -> None:
+    async def _hold_whole(self, until: float) -> bytes | None:
+        """None where it is more than may be held."""
         response, size = self._response, 0
         while not response.ended or response.waiting:
             self._held.append(await response.chunk(max(0.0, until - monotonic())))
             size += len(self._held[-1])
             if size > MOST_HELD_BYTES:
-                return
-        self._read(self._held[0] if len(self._held) == 1 else b"".join(self._held))
+                return None
+        return self._held[0] if len(self._held) == 1 else b"".join(self._held)
 
     def _read(self, body: bytes) -> None:
         try:
@@ -121,6 +131,7 @@ class PassedBack:
         except (ValueError, RecursionError) as exc:
             raise BackendBroke("the model server's answer cannot be read") from exc
         self.usage = answer.usage.counted() if answer.usage else Usage()
+        self._counted(self.usage)
         self.response_id = _fit(answer.id) if answer.object == "response" else None
 
 

@@ -1,4 +1,4 @@
-"""Between our nouns and the OpenAI-style bodies that vLLM speaks, per API: chat, transcriptions, speech."""
+"""Between our nouns and OpenAI-style bodies, as vLLM has extended them, per API: chat, transcriptions, speech."""
 
 import base64
 import binascii
@@ -17,7 +17,8 @@ from smart_router.upstream.passing import bounded
 
 DEFAULT_VOICE = "default"
 MOST_OF_A_MESSAGE = 500
-_TOO_LONG = re.compile(r"maximum context length|max_model_len|input tokens|too long", re.IGNORECASE)
+_TOO_LONG = re.compile(r"context (?:length|size|window)|max_model_len|input tokens|too long", re.IGNORECASE)
+_NO_MODEL = re.compile(r"\bmodel\b.*\b(?:not found|not exist)", re.IGNORECASE | re.DOTALL)
 
 _T = TypeVar("_T")
 _encode = msgspec.json.Encoder().encode
@@ -93,6 +94,24 @@ def rejection(body: bytes, status: int) -> BackendRejected:
     message = _error_message(body)[:MOST_OF_A_MESSAGE] or "the model server refused the request"
     kind = ContextOverflow if _TOO_LONG.search(message) else BackendRejected
     return kind(message, status=status)
+
+
+def lacks_the_model(body: bytes) -> bool:
+    """
+    A 404 that is about the model, as vLLM ("The model `x` does not exist."), Ollama ("model 'x' not found") and OpenAI
+    (code model_not_found) say it; others are about a path, or about what is stored.
+    """
+    return _NO_MODEL.search(_error_message(body)[:MOST_OF_A_MESSAGE]) is not None or b'"model_not_found"' in body
+
+
+def names_in(body: bytes) -> frozenset[str]:
+    """
+    The ids of a list of models.
+
+    Raises:
+        BackendBroke: it is none.
+    """
+    return frozenset(model.id for model in _decoded(body, _Models).data)
 
 
 def _error_message(body: bytes) -> str:
@@ -215,6 +234,14 @@ class _Answer(Struct):
     choices: list[_Choice] = []
     usage: _Usage | None = None
     error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Listed(Struct):
+    id: str
+
+
+class _Models(Struct):
+    data: list[_Listed]
 
 
 class _Sleeping(Struct):

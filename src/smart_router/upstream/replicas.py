@@ -185,8 +185,8 @@ class Replicas:
             self._readmit(now)
         server.settle()
 
-    def check_passed(self, server: Server, response_time_s: float) -> None:
-        server.health = succeeded(server.health, response_time_s)
+    def check_passed(self, server: Server, response_time_s: float, remark: str = "") -> None:
+        server.health = succeeded(server.health, response_time_s, remark)
         server.settle()
 
     def check_failed(self, server: Server, trouble: str, now: float) -> None:

@@ -131,7 +131,7 @@ class Watch:
     async def _check(self, replicas: Replicas, server: Server) -> None:
         started = self._now()
         try:
-            await server.upstream.check(server.endpoint)
+            remark = await server.upstream.check(replicas.model, server.endpoint)
         except BackendAsleep as exc:
             self._slept(replicas, server, exc.message)
         except UpstreamError as exc:
@@ -142,7 +142,7 @@ class Watch:
         else:
             if not replicas.model.managed:
                 replicas.admit(server)
-            replicas.check_passed(server, self._now() - started)
+            replicas.check_passed(server, self._now() - started, remark)
 
     async def _ask_whether_asleep(self, replicas: Replicas, server: Server) -> None:
         try:
