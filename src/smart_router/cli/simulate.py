@@ -1,4 +1,4 @@
-"""`smart-router simulate`: a simulated vLLM server."""
+"""`smart-router simulate`: a simulated model server."""
 
 from typing import Annotated
 
@@ -25,9 +25,10 @@ def simulate(
         bool, typer.Option(help="While it runs, as with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1.")
     ] = True,
     seed: Annotated[int, typer.Option(help="Of the draws of faults.")] = 0,
+    server: Annotated[str, typer.Option(help="vllm or ollama: whose paths it has.")] = "vllm",
 ) -> None:
     """
-    Run a SIMULATED vLLM server: the real one's HTTP surface, without a model.
+    Run a SIMULATED vLLM server, or Ollama: the real one's HTTP surface, without a model.
 
     Example: smart-router simulate --model Qwen/Qwen2.5-7B-Instruct --port 8000 --kind text
     """
@@ -48,6 +49,7 @@ def simulate(
             enable_lora=enable_lora,
             runtime_lora=runtime_lora,
             seed=seed,
+            server=server,  # type: ignore[arg-type]
         )
     except ValueError as exc:
         fail(str(exc), CONFIGURATION)

@@ -1,5 +1,5 @@
 """
-A simulated vLLM server: the real one's paths, fields, headers, errors and streams, without a model.
+A simulated vLLM server: the real one's paths, fields, headers, errors and streams, without a model; or an Ollama.
 
 It says that it is simulated: in every answer's text, in the header `X-Simulated`, in `/version`, in
 `system_fingerprint` and as `owned_by` of its model. What it does beside the real server's paths is under `/simulate`.

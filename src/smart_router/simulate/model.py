@@ -7,6 +7,8 @@ from smart_router.simulate.faults import FAULTS, FaultName
 
 Kind = Literal["text", "image", "audio", "any"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+Server = Literal["vllm", "ollama"]
+SERVERS: tuple[Server, ...] = get_args(Server)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,12 @@ class SimulatedModel:
     enable_lora: bool = False
     runtime_lora: bool = True  # as with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1: without, adapters cannot be loaded
     seed: int = 0  # of the draws of faults: the same seed, the same requests struck
+    server: Server = "vllm"  # whose paths it has; of an Ollama, max_model_len is the context that it cuts prompts to
 
     def __post_init__(self) -> None:
         _require(bool(self.id), "id must not be empty")
         _require(self.kind in KINDS, f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
+        _require(self.server in SERVERS, f"server must be one of {', '.join(SERVERS)}, got {self.server!r}")
         _require(self.ttft_ms >= 0, f"ttft_ms must be 0 or more, got {self.ttft_ms}")
         _require(self.tokens_per_second >= 0, f"tokens_per_second must be 0 or more, got {self.tokens_per_second}")
         _require(self.max_model_len >= 1, f"max_model_len must be at least 1, got {self.max_model_len}")

@@ -21,6 +21,7 @@ from smart_router.simulate.embeddings import embeddings
 from smart_router.simulate.errors import HANDLERS
 from smart_router.simulate.messages import count_tokens, messages
 from smart_router.simulate.model import SimulatedModel
+from smart_router.simulate.ollama import create_ollama
 from smart_router.simulate.operations import health, load, metrics_page, models, version
 from smart_router.simulate.responses import responses, stored_response
 from smart_router.simulate.simulation import Simulation
@@ -34,7 +35,9 @@ KEEP_ALIVE_S = 5  # as vLLM's server
 
 
 def create_app(model: SimulatedModel) -> ASGIApp:
-    """An ASGI application that answers as a vLLM server of *model* would, and says that it is simulated."""
+    """An ASGI application that answers as a server of *model* would, and says that it is simulated."""
+    if model.server == "ollama":
+        return Labelled(create_ollama(model))
     cors = Middleware(CORSMiddleware, allow_methods=["*"], allow_headers=["*"])  # for no origin at all
     app = Starlette(routes=list(_routes(model)), middleware=[cors], exception_handlers=HANDLERS)
     app.state.simulation = Simulation(model)
