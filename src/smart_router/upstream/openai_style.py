@@ -62,7 +62,7 @@ class OpenAIStyle:
     async def forward(self, forward: Forward, endpoint: str, within_s: float = inf) -> Forwarded:
         within_s = min(within_s, self._settings.first_byte_timeout) if forward.stream else within_s
         until, model = monotonic() + within_s, forward.model
-        headers = forward.headers if model is None or model.api_key is None else (*forward.headers, *_key(model))
+        headers = forward.headers if model is None or model.api_key is None else (*forward.headers, *key_header(model))
         response = await self._pools.to(endpoint).request(
             forward.method, forward.path, headers, forward.body, within_s=within_s, length=forward.length
         )
@@ -124,7 +124,7 @@ class OpenAIStyle:
         return WholeAnswer(piece)
 
     async def _post(self, call: Call, endpoint: str, request: payload.Request, within_s: float) -> Response:
-        headers = ((b"content-type", request.content_type), *call.headers, *_key(call.model))
+        headers = ((b"content-type", request.content_type), *call.headers, *key_header(call.model))
         return await self._pools.to(endpoint).request(b"POST", request.path, headers, request.body, within_s=within_s)
 
     async def _get(self, endpoint: str, path: bytes, most: int, model: Model | None = None) -> bytes:
@@ -134,7 +134,9 @@ class OpenAIStyle:
     async def _asked(
         self, endpoint: str, method: bytes, path: bytes, body: bytes, most: int, model: Model | None
     ) -> bytes:
-        within_s, headers = self._settings.health_timeout, () if model is None else _key(model)
+        within_s, headers = self._settings.health_timeout, () if model is None else key_header(model)
+        if body:
+            headers = ((b"content-type", b"application/json"), *headers)
         response = await self._pools.to(endpoint).request(method, path, headers, body, within_s=within_s)
         try:
             if response.status == 401:
@@ -170,7 +172,8 @@ def listed(names: frozenset[str]) -> str:
     return ", ".join(told) + (f" and {len(names) - len(told)} more" if len(told) < len(names) else "")
 
 
-def _key(model: Model) -> tuple[Header, ...]:
+def key_header(model: Model) -> tuple[Header, ...]:
+    """The router's own key for *model*, if it has one."""
     key = model.api_key
     return () if key is None else ((b"authorization", b"Bearer " + key.get_secret_value().encode()),)
 
