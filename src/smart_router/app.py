@@ -221,7 +221,7 @@ def _with_cors(app: Handler, settings: Settings) -> Handler:
         return app
     exposed = [
         "X-Session-ID", "X-Request-ID", "X-Route-Use-Case", "X-Route-Model", "X-Route-Reason", "X-Route-Bypass",
-        "X-Route-Confidence", "X-Route-Because", "Server-Timing", "Retry-After",
+        "X-Route-Confidence", "X-Route-Because", "X-Route-Fallback", "Server-Timing", "Retry-After",
         "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
     ]  # fmt: skip
     return CORSMiddleware(

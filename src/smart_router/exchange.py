@@ -80,6 +80,12 @@ class Exchange(Generic[_A]):
         """Of first turns that race, only one began the session."""
         return self.before is None and (self.after is None or self.after.count == 1)
 
+    @property
+    def fallback_from(self) -> str | None:
+        """The model that should have answered, where another one does."""
+        preferred = self.preferred_model
+        return None if preferred == self.lease.model.id else preferred
+
     def ended(self) -> None:
         """Everything has come."""
         self.timing.ended = perf_counter()
@@ -130,7 +136,7 @@ class Exchange(Generic[_A]):
             encoded=bool(decision.scores),
             new_session=self.ask.keeps == "session" and self.new_session,
             previous_use_case=before.lane.use_case if before and decision.context_changed else None,
-            fallback_from=self.preferred_model if self.preferred_model != model else None,
+            fallback_from=self.fallback_from,
             routing_s=timing.routing_s,
             first_token_s=timing.first_token - timing.asked if timing.first_token else None,
             inference_s=timing.inference_s,

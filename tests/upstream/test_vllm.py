@@ -46,7 +46,7 @@ async def test_a_server_of_other_models_is_trouble_that_names_them(
 ) -> None:
     """Every request to it would be a 404."""
     scripted(server, AWAKE, OTHERS)
-    with pytest.raises(BackendModelMissing, match="serves one, two, but not m: .*--served-model-name m"):
+    with pytest.raises(BackendModelMissing, match=r"serves one, two, but not m: .*--served-model-name m"):
         await upstream.check(a_model("m"), server.url)
 
 

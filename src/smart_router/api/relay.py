@@ -10,6 +10,8 @@ from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
+from msgspec import UNSET
+
 from smart_router.api import wire
 from smart_router.api.asgi import Headers, Send, send_json
 from smart_router.api.envelopes import rate_headers, stream_error
@@ -105,6 +107,7 @@ def _decided(reply: Reply) -> dict[str, Any]:
     return {
         "use_case": decision.use_case,
         "selected_model": reply.lease.model.id,
+        "fallback_from": reply.fallback_from or UNSET,
         "confidence": decision.confidence,
         "reason": decision.reason,
         "bypass_used": decision.bypass,
@@ -120,6 +123,8 @@ def decided_headers(exchange: Reply | Passage) -> Headers:
     decision, timing = exchange.decision, exchange.timing
     waited = (timing.ended or perf_counter()) - timing.asked
     why = [(b"x-route-because", wire.explanation(decision))] if exchange.ask.debug else []
+    if (instead_of := exchange.fallback_from) is not None:
+        why.append((b"x-route-fallback", instead_of.encode()))
     return [
         *why,
         (b"x-session-id", exchange.ask.session_id.encode()),

@@ -29,6 +29,20 @@ _ERRORS = {
 }
 
 
+_HEADERS = {
+    name: {"description": meaning, "schema": {"type": "string"}}
+    for name, meaning in {
+        "X-Session-ID": "The session.",
+        "X-Route-Use-Case": "The use case that was decided on.",
+        "X-Route-Model": "The model that answers.",
+        "X-Route-Fallback": "Only where another model answers: the one that should have.",
+        "X-Route-Reason": "Why that use case.",
+        "X-Route-Bypass": "`true` where the session's standing choice was used again.",
+        "X-Route-Confidence": "Of the decision, a probability.",
+    }.items()
+}
+
+
 def install_schema(app: FastAPI) -> None:
     """Make `app.openapi()` describe the data plane too."""
 
@@ -53,6 +67,7 @@ def _add_data_plane(schema: dict[str, Any]) -> None:
         "`delta`, then `event: done` with the record, or `event: error`.",
         request, {"application/json": {"schema": response}, "text/event-stream": {}}, error,
     )}  # fmt: skip
+    schema["paths"]["/route"]["post"]["responses"]["200"]["headers"] = _HEADERS
     schema["paths"]["/classify"] = {"post": _operation(
         "The decision alone, without side effects", "The fields of `/route`; inside a live session the session counts.",
         request, {"application/json": {"schema": classified}}, error,
@@ -99,7 +114,10 @@ def _passed_on(path: str, api: Api) -> dict[str, Any]:
         "summary": f"Route to {api.path} of a model server",
         "description": "Passed on byte for byte, apart from `model`: `auto`, a use case, or a model.",
         "requestBody": {"required": True, "content": {media_type: {"schema": body}}},
-        "responses": {"200": {"description": "The model server's answer, or its stream."}, **_REFUSALS},
+        "responses": {
+            "200": {"description": "The model server's answer, or its stream.", "headers": _HEADERS},
+            **_REFUSALS,
+        },
     }
 
 

@@ -55,10 +55,14 @@ class UsageOut(Struct):
 
 
 class RouteEvent(Struct, kw_only=True):
-    """The decision: a stream's first event. Durations in seconds, confidence a probability."""
+    """
+    The decision: a stream's first event. Durations in seconds, confidence a probability. `fallback_from`: the model
+    that should have answered, where another one does.
+    """
 
     use_case: str
     selected_model: str
+    fallback_from: str | UnsetType = UNSET
     confidence: float
     reason: Reason
     bypass_used: bool
