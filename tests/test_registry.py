@@ -273,8 +273,8 @@ MISTAKES: dict[str, tuple[Mistake, str, str]] = {
     "an unknown backend": (lambda f: f["models"][0].update(backend="vlm"), "models[0].backend: ", "'vllm'"),
     "ollama's lifecycle elsewhere": (
         lambda f: f["models"][0].update(lifecycle="ollama"),
-        "models[0].lifecycle: ollama is for models with backend: ollama",
-        "this one has vllm",
+        "models[0].lifecycle: ollama needs backend: ollama",
+        "it is vllm",
     ),
     "ollama that speaks": (
         lambda f: f["models"][1].update(backend="ollama", api="speech"),
