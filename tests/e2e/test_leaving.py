@@ -43,7 +43,7 @@ def test_a_client_that_leaves_before_the_first_word_frees_the_model(
         models.agent.wait_for_running(1)
     models.agent.wait_for_running(0)
     wait_for_idle(router)
-    until(lambda: aborted(router) == before + 1)
+    until(lambda: aborted(router) > before)
 
 
 def test_a_client_that_leaves_in_the_middle_frees_the_model(router: Router, models: Models) -> None:
@@ -56,7 +56,7 @@ def test_a_client_that_leaves_in_the_middle_frees_the_model(router: Router, mode
         assert models.agent.running() == 1
     models.agent.wait_for_running(0)
     wait_for_idle(router)
-    until(lambda: aborted(router) == before + 1)
+    until(lambda: aborted(router) > before)
 
 
 def test_a_first_turn_given_up_leaves_no_session(router: Router, models: Models) -> None:

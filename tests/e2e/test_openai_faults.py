@@ -264,40 +264,40 @@ def freed(router: Router, models: Models, before: float) -> None:
     """As the client left, and not by a deadline."""
     models.agent.wait_for_running(0)
     wait_for_idle(router)
-    until(lambda: aborted(router) == before + 1)
+    until(lambda: aborted(router) > before)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @ask
 def test_a_client_that_leaves_before_the_first_word_frees_the_model(
-    router: Router, models: Models, path: str, body: Any, stream: bool
+    embedded_router: Router, models: Models, path: str, body: Any, stream: bool
 ) -> None:
     models.agent.fail("stall-before-headers")
-    before = aborted(router)
-    with a_caller(router, path, body, stream=stream):
+    before = aborted(embedded_router)
+    with a_caller(embedded_router, path, body, stream=stream):
         models.agent.wait_for_running(1)
-    freed(router, models, before)
+    freed(embedded_router, models, before)
 
 
 SIGNS = {"chat": b'"content"', "completions": b'"text"', "responses": b"output_text.delta", "messages": b"text_delta"}
 
 
 @pytest.mark.parametrize("name", SIGNS)
-def test_a_client_that_leaves_in_mid_stream_frees_the_model(router: Router, models: Models, name: str) -> None:
+def test_a_client_that_leaves_in_mid_stream_frees_the_model(embedded_router: Router, models: Models, name: str) -> None:
     models.agent.fail("never-ends")
-    before = aborted(router)
-    with a_caller(router, *ASKS[name], stream=True) as caller:
+    before = aborted(embedded_router)
+    with a_caller(embedded_router, *ASKS[name], stream=True) as caller:
         read_until(caller, SIGNS[name])
         assert models.agent.running() == 1
-    freed(router, models, before)
+    freed(embedded_router, models, before)
 
 
-def test_a_client_that_leaves_while_the_model_is_silent_frees_it(router: Router, models: Models) -> None:
+def test_a_client_that_leaves_while_the_model_is_silent_frees_it(embedded_router: Router, models: Models) -> None:
     models.agent.fail("stall-mid-stream")
-    before = aborted(router)
-    with a_caller(router, *ASKS["chat"], stream=True) as caller:
+    before = aborted(embedded_router)
+    with a_caller(embedded_router, *ASKS["chat"], stream=True) as caller:
         read_until(caller, b"content")
-    freed(router, models, before)
+    freed(embedded_router, models, before)
 
 
 def test_a_client_that_sends_half_a_request_takes_no_place(router: Router) -> None:
