@@ -79,7 +79,8 @@ def another() -> Iterator[str]:
 
 
 def added(registry: dict[str, Any]) -> None:
-    registry["models"].append(registry["models"][0] | {"id": NEW})
+    registry["models"].append(registry["models"][0] | {"id": NEW, "group": "another"})
+    registry.setdefault("groups", {})["another"] = {}
 
 
 def test_only_administrators_may(changing: Changing) -> None:

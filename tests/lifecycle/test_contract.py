@@ -10,13 +10,16 @@ import pytest_asyncio
 
 from smart_router.cli.processes import free_port
 from smart_router.errors import UpstreamError
+from smart_router.lifecycle import KINDS
 
-from .worlds import SOON_S, World, a_deep_sleeper, a_sleeper, an_adapter
+from .worlds import SOON_S, World, a_deep_sleeper, a_process, a_sleeper, an_adapter, one_in_ollama
 
 WORLDS: dict[str, Callable[[], AbstractAsyncContextManager[World]]] = {
     "sleep level 1": a_sleeper,
     "sleep level 2": a_deep_sleeper,
     "lora": an_adapter,
+    "process": a_process,
+    "ollama": one_in_ollama,
 }
 
 
@@ -40,6 +43,10 @@ async def sleep(world: World) -> None:
 
 async def look(world: World) -> str:
     return await world.kind.look(world.model, world.endpoint)
+
+
+def test_every_kind_is_held_to_it() -> None:
+    assert {name.partition(" ")[0] for name in WORLDS} == set(KINDS)
 
 
 async def test_who_was_woken_is_awake_and_answers(world: World) -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from smart_router.cli.processes import free_port
 from smart_router.lifecycle import KINDS
 from smart_router.lifecycle.base import Lifecycle
 from smart_router.registry import Model
@@ -55,8 +58,8 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 @asynccontextmanager
-async def started(name: str) -> AsyncIterator[Lifecycle]:
-    kind = KINDS[name](Settings())
+async def started(name: str, **settings: Any) -> AsyncIterator[Lifecycle]:
+    kind = KINDS[name](Settings(**settings))
     await kind.start()
     try:
         yield kind
@@ -88,3 +91,20 @@ async def an_adapter(path: str = "/adapters/legal", **options: Any) -> AsyncIter
         async with started("lora") as kind:
             lora = {"path": path, "base": BASE}
             yield World(kind, a_model("legal", url, lifecycle="lora", lora=lora), url)
+
+
+@asynccontextmanager
+async def a_process() -> AsyncIterator[World]:
+    command = [sys.executable, "-m", "smart_router", "simulate", "--model", BASE, "--port", "{port}"]
+    command += ["--ttft-ms", "0", "--tokens-per-second", "100"]
+    url = f"http://127.0.0.1:{free_port()}"
+    async with started("process", process_dir=Path.cwd() / "processes", process_stop_timeout=SOON_S) as kind:
+        model = a_model(BASE, url, lifecycle="process", process={"command": command})
+        yield World(kind, model, url, absent_sleeps=True)
+
+
+@asynccontextmanager
+async def one_in_ollama() -> AsyncIterator[World]:
+    with running(a_server(server="ollama")) as url:
+        async with started("ollama") as kind:
+            yield World(kind, a_model(BASE, url, backend="ollama", lifecycle="ollama"), url)
