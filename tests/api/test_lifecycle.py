@@ -133,7 +133,8 @@ class World:
         self.settings = settings(api_key=key, **of)
         registry = a_world_registry()
         self.fleet = Fleet(registry, self.settings)
-        self.fleet.may_wake = lambda model: self.manager.reports[model].state != "failed"
+        self.left_out: set[str] = set()
+        self.fleet.may_wake = lambda id: id not in self.left_out and self.manager.reports[id].state != "failed"
         self.manager = FakeManager(
             a_report(BIG, "awake"), a_report(SMALL, "sleeping"), a_report(LONE, "sleeping", LONE, evictions=1)
         )
@@ -454,6 +455,15 @@ async def test_one_that_could_not_be_woken_makes_it_degraded_and_says_why(upstre
     assert (health["status"], health["model_endpoints"]["gpu0"]["status"]) == ("degraded", "degraded")
     (failed,) = [r for r in health["model_endpoints"]["gpu0"]["replicas"] if r["model"] == SMALL]
     assert (failed["status"], failed["trouble"]) == ("unhealthy", "org/small: it is not there")
+
+
+async def test_one_that_sleeps_and_is_not_woken_does_so_too(upstream: FakeUpstream) -> None:
+    world = World(upstream)
+    world.left_out.add(SMALL)
+    health = (await told(world, "GET", "/health")).json()
+    assert (health["status"], by_model(health)[SMALL]) == ("degraded", "unhealthy")
+    assert "leave no room" in str(health["model_endpoints"]["gpu0"])
+    assert samples(world, "replica_healthy")[SMALL, f"http://{SMALL}:8000"] == 0
 
 
 async def test_a_router_whose_models_all_sleep_is_ready_and_one_whose_all_failed_is_not(upstream: FakeUpstream) -> None:

@@ -1,11 +1,12 @@
 """`/health`: from the state of each replica to one word for all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from smart_router.decide.swap import State
 from smart_router.lifecycle.base import ModelReport
 from smart_router.lifecycle.standing import ALWAYS
 from smart_router.registry import Model, Registry
@@ -13,6 +14,10 @@ from smart_router.upstream.fleet import ReplicaReport
 
 ReplicaStatus = Literal["healthy", "asleep", "unknown", "unhealthy"]
 BEST_FIRST: tuple[ReplicaStatus, ...] = ("healthy", "asleep", "unknown", "unhealthy")
+
+COMING: tuple[State, ...] = ("waking", "loading")
+NOT_TO_BE_HAD = "it sleeps, and is not woken: those that are kept awake leave no room, or what it needs is missing"
+CanAnswer = Callable[[str], bool]  # or be woken
 
 
 class EndpointHealth(BaseModel):
@@ -51,13 +56,16 @@ class Seen:
     trouble: str
 
     @classmethod
-    def of(cls, replica: ReplicaReport, model: ModelReport) -> "Seen":
-        """What a health check says of a server that sleeps, or could not be woken, depends on its kind."""
-        if model.lifecycle != ALWAYS and model.state in ("sleeping", "waking", "loading"):
+    def of(cls, replica: ReplicaReport, model: ModelReport, had: bool) -> "Seen":
+        """
+        *had*: the model answers, or can be woken. What a health check says of a server that sleeps, or could not be
+        woken, depends on its kind.
+        """
+        if model.lifecycle == ALWAYS or model.state not in (*COMING, "sleeping", "failed"):
+            return cls(replica, replica.status, replica.trouble)
+        if model.state in COMING or (model.state == "sleeping" and had):
             return cls(replica, "asleep", "")
-        if model.lifecycle != ALWAYS and model.state == "failed":
-            return cls(replica, "unhealthy", model.trouble or replica.trouble)
-        return cls(replica, replica.status, replica.trouble)
+        return cls(replica, "unhealthy", model.trouble or replica.trouble or NOT_TO_BE_HAD)
 
     @property
     def up(self) -> bool:
@@ -65,18 +73,18 @@ class Seen:
         return self.status in ("healthy", "asleep")
 
 
-def seen_all(replicas: Iterable[ReplicaReport], models: Iterable[ModelReport]) -> list[Seen]:
+def seen_all(replicas: Iterable[ReplicaReport], models: Iterable[ModelReport], can_answer: CanAnswer) -> list[Seen]:
     """The *models* are those of the *replicas*, at least."""
     reports = {report.id: report for report in models}
-    return [Seen.of(replica, reports[replica.model]) for replica in replicas]
+    return [Seen.of(replica, reports[replica.model], can_answer(replica.model)) for replica in replicas]
 
 
 def endpoints_health(
-    registry: Registry, replicas: Iterable[ReplicaReport], models: Iterable[ModelReport]
+    registry: Registry, replicas: Iterable[ReplicaReport], models: Iterable[ModelReport], can_answer: CanAnswer
 ) -> dict[str, EndpointHealth]:
     """By backend group, in the registry's order."""
     groups: dict[str, list[Seen]] = {}
-    for seen in seen_all(replicas, models):
+    for seen in seen_all(replicas, models, can_answer):
         groups.setdefault(seen.replica.group, []).append(seen)
     return {model.lane: _endpoint_health(groups.get(model.lane, []), model) for model in registry.models.values()}
 

@@ -45,7 +45,7 @@ class Ops:
         self._standing = standing
 
     async def health(self) -> Health:
-        endpoints = endpoints_health(self._registry, self._replicas(), self._standing.models())
+        endpoints = endpoints_health(self._registry, self._replicas(), self._standing.models(), self._fleet.can_answer)
         sessions = await self._sessions()
         classifier = ClassifierHealth(kind=self._classifier.kind, trouble=self._classifier.trouble)
         return Health(
@@ -83,7 +83,7 @@ class Ops:
         return self._metrics.exposition(accept)
 
     def _count_replicas(self, models: Sequence[ModelReport]) -> None:
-        for seen in seen_all(self._replicas(), models):
+        for seen in seen_all(self._replicas(), models, self._fleet.can_answer):
             replica, labels = seen.replica, (seen.replica.model, seen.replica.endpoint)
             self._metrics.in_flight.labels(*labels).set(replica.in_flight)
             self._metrics.replica_healthy.labels(*labels).set(seen.up)
