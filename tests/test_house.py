@@ -29,7 +29,7 @@ PURE = {
     "typing",
 }
 # Clients over HTTP; these commands do offline or in one process what the server does.
-COMMANDS_WITH_INTERNALS = {"serve", "demo", "classifier", "evaluate", "simulate", "configured", "keys"}
+COMMANDS_WITH_INTERNALS = {"serve", "demo", "classifier", "evaluate", "simulate", "configured", "keys", "up"}
 ALL_OF_CLI_MAY_USE = {"smart_router.cli", "smart_router.dashboards", "smart_router.errors", "smart_router.types"}
 HEAVY = {"torch", "sentence_transformers", "onnx", "sklearn", "scipy", "transformers", "huggingface_hub"}
 

@@ -451,6 +451,7 @@ def an_adapter(**changed: Any) -> Data:
         with_model(lifecycle="process"),
         with_model(lifecycle="process", process={"command": ["serve"], "environment": {"ANY": "thing"}}),
         with_model(lifecycle="process", endpoints=["http://[::1]:8000"]),
+        with_model(lifecycle="sleep", process={"gpu_memory_fraction": 0.4}),
         an_adapter(),
         an_adapter(lora={"path": "/adapters/x", "base": "writer"}, endpoints=["http://b:8000", "http://a:8000"]),
         with_model(lifecycle="sleep", group="gpu0"),
@@ -494,7 +495,11 @@ def test_a_lifecycle_needs_its_backend(tmp_path: Path, data: Data, mistake: str)
             {"sleep_level": 1, "lifecycle": "process"},
             "sleep_level: only for lifecycle: sleep (it is process); write that, or leave sleep_level out",
         ),
-        ({"process": {}}, "process: only for lifecycle: process (it is always); write that, or leave process out"),
+        (
+            {"process": {}, "lifecycle": "ollama", "backend": "ollama"},
+            "process: only for lifecycle: process or sleep or always (it is ollama); write that, or leave process out",
+        ),
+        ({"process": {}, "backend": "openai"}, "process: only for backend: vllm (it is openai); leave it out"),
         (
             {"lora": {"path": "/a", "base": "seer"}, "endpoints": ["https://c"]},
             "lora: only for lifecycle: lora (it is always); write that, or leave lora out",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 BACKEND_OF = {"sleep": "vllm", "process": "vllm", "lora": "vllm", "ollama": "ollama"}  # a lifecycle needs it
+# What says how a server is started is also for those that `smart-router up` starts.
+OF_LIFECYCLES = {"sleep_level": ("sleep",), "process": ("process", "sleep", "always"), "lora": ("lora",)}
 
 
 def mistakes_of(file: "RegistryFile", path: Path) -> Iterator[str]:
@@ -111,9 +113,12 @@ def _lifecycles(file: "RegistryFile") -> Iterator[str]:
             yield f"models[{i}].lifecycle: {kind} needs backend: {backend} (it is {model.backend}); or write always"
         if kind == "lora" and model.lora is None:
             yield f"models[{i}].lora: required where lifecycle is lora; write lora: {{path: /folder, base: id}}"
-        for key, needs in (("sleep_level", "sleep"), ("process", "process"), ("lora", "lora")):
-            if kind != needs and key in model.model_fields_set and getattr(model, key) is not None:
-                yield f"models[{i}].{key}: only for lifecycle: {needs} (it is {kind}); write that, or leave {key} out"
+        for key, needs in OF_LIFECYCLES.items():
+            if kind not in needs and key in model.model_fields_set and getattr(model, key) is not None:
+                those = " or ".join(needs)
+                yield f"models[{i}].{key}: only for lifecycle: {those} (it is {kind}); write that, or leave {key} out"
+        if kind == "always" and model.process is not None and model.backend != "vllm":
+            yield f"models[{i}].process: only for backend: vllm (it is {model.backend}); leave it out"
 
 
 def _adapters(file: "RegistryFile") -> Iterator[str]:

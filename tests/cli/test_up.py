@@ -108,10 +108,10 @@ def test_a_registry_comes_up_is_served_kept_up_and_ends_with_ctrl_c(ground: Grou
     away = a_model("away", endpoints=["http://192.0.2.1:8000"])
     on_demand = a_model("on-demand", lifecycle="process")
     registry = a_registry(ground.folder, a_model("org/one"), a_model("two"), away, on_demand)
-    with up(ground, registry) as router:
+    with up(ground, registry, ROUTING_MODE="standard") as router:
         router.says("org/one: healthy after", "two: healthy after", "its API at /docs")
         assert "away: left alone: http://192.0.2.1:8000 is not on this machine" in router.said
-        assert "on-demand: is started when a request needs it" in router.said
+        assert "on-demand: is started when it is needed" in router.said
         assert f"its log: {ground.folder}/processes/org%2Fone-" in router.said
         router.answers()
         ask = {"model": "two", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 5}

@@ -76,6 +76,19 @@ async def test_one_that_is_being_started_is_neither_awake_nor_asleep(ground: Gro
         assert await kind.look(*m) == "sleeping"
 
 
+async def test_one_that_is_being_stopped_is_not_asleep_before_it_is_gone(ground: Ground) -> None:
+    m = place(ground.model("m", free_port(), "deaf"))
+    async with a_kind(ground) as kind:
+        await kind.wake(*m)
+        going = asyncio.create_task(kind.sleep(*m))
+        await asyncio.sleep(0)
+        with pytest.raises(UpstreamError, match="being started or stopped"):
+            await kind.look(*m)
+        assert not going.done()
+        await going
+        assert await kind.look(*m) == "sleeping"
+
+
 async def test_a_start_that_failed_leaves_nothing_in_the_way_of_the_next(ground: Ground) -> None:
     port = free_port()
     async with a_kind(ground) as kind:

@@ -56,7 +56,7 @@ def _endpoints(registry: Registry) -> Iterator[tuple[Model, str]]:
 def _why_not(model: Model, endpoint: str, taken: Mapping[str, str]) -> str:
     """Empty: it is started."""
     if model.lifecycle == "process":
-        return "is started when a request needs it"
+        return "is started when it is needed"
     if model.lora is not None:
         return f"is loaded by the server of {model.lora.base}"
     if model.backend != "vllm":

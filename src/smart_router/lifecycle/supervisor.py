@@ -122,7 +122,7 @@ class Supervisor:
         except (LifecycleFailed, UpstreamError, TimeoutError) as exc:
             self._tell(f"{entry.model.id}: stays awake, although its group has no room for it: {exc}")
         else:
-            self._tell(f"{entry.model.id}: sleeps until a request needs it")
+            self._tell(f"{entry.model.id}: sleeps until it is needed")
 
 
 def _set(future: asyncio.Future[None]) -> None:
