@@ -32,6 +32,7 @@ from smart_router.classify.open import made_from, open_classifier
 from smart_router.front import Front
 from smart_router.lifecycle.agreement import Agreement
 from smart_router.lifecycle.manager import Manager
+from smart_router.lifecycle.roster import refuse_processes
 from smart_router.lifecycle.standing import Standing
 from smart_router.observe.finished import Observer
 from smart_router.observe.logs import RequestLog
@@ -72,6 +73,8 @@ def create_app(settings: Settings | None = None, signals: Signals | None = None)
     house = House.built(settings, registry)
 
     def planned(registry: Registry, classifier: Classifier, identity: str) -> Plan:
+        if restart is not None:
+            refuse_processes(registry)
         admin = admin_routes(lambda: reloader.reload(), house.door, restarts=restart is not None)
         return _plan(house, registry, classifier, identity, admin)
 

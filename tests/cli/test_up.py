@@ -13,8 +13,12 @@ import httpx2
 import pytest
 import yaml
 
+from smart_router.app import create_app
 from smart_router.cli.processes import free_port, smart_router
+from smart_router.errors import ConfigurationError
+from smart_router.process import Signals
 from tests.e2e.routers import SHIPPED_REGISTRY, environment
+from tests.fakes import settings
 from tests.lifecycle.programs import Ground
 
 PATIENCE_S = 50.0
@@ -189,4 +193,21 @@ def test_several_workers_do_not_start_servers(ground: Ground) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "--workers: each worker would start a server of its own for one (lifecycle: process); serve" in done.stderr
+    assert "each of several workers would start a server of its own for one (lifecycle: process); serve" in done.stderr
+
+
+@pytest.fixture
+def a_worker() -> Iterator[Signals]:
+    before = signal.getsignal(signal.SIGHUP)
+    yield Signals(0, worker=True)
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_a_worker_takes_no_registry_with_servers_to_start_when_it_is_read_again_either(
+    tmp_path: Path, a_worker: Signals
+) -> None:
+    create_app(settings(model_registry=a_registry(tmp_path, a_model("one"))), a_worker)
+    registry = a_registry(tmp_path, a_model("one", lifecycle="process"))
+    with pytest.raises(ConfigurationError, match="each of several workers would start a server of its own for one"):
+        create_app(settings(model_registry=registry), a_worker)

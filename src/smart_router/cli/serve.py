@@ -102,20 +102,16 @@ def worker_app() -> object:
 def _check_workers(workers: int, settings: "Settings") -> None:
     """
     Raises:
-        ConfigurationError: the registry is wrong.
+        ConfigurationError: the registry is wrong, or not for several.
     """
     if workers == 1:
         return
     if not settings.redis_url:
         fail("--workers: several processes share sessions through Redis; set REDIS_URL", CONFIGURATION)
+    from smart_router.lifecycle.roster import refuse_processes
     from smart_router.reloading import read_registry
 
-    if started := [id for id, model in read_registry(settings).models.items() if model.lifecycle == "process"]:
-        fail(
-            f"--workers: each worker would start a server of its own for {', '.join(started)} (lifecycle: process); "
-            "serve with one worker, or start these servers yourself and write lifecycle: always",
-            CONFIGURATION,
-        )
+    refuse_processes(read_registry(settings))
 
 
 def _check_that_it_is_free(host: str, port: int) -> None:

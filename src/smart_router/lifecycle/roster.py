@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from smart_router.errors import LifecycleFailed
+from smart_router.errors import ConfigurationError, LifecycleFailed
 from smart_router.lifecycle.program import Program, is_here, program_for
 from smart_router.registry import Model, Registry
 from smart_router.settings import Settings
@@ -47,6 +47,20 @@ def roster_of(registry: Registry, settings: Settings) -> Roster:
         else:
             entries.append(Entry(model, program, _is_crowded(model, registry, settings)))
     return Roster(tuple(entries), tuple(left), failed)
+
+
+def refuse_processes(registry: Registry) -> None:
+    """
+    Where several worker processes serve *registry*: each would start servers of its own.
+
+    Raises:
+        ConfigurationError
+    """
+    if ids := [model.id for model in registry.models.values() if model.lifecycle == "process"]:
+        raise ConfigurationError(
+            f"{registry.source}: each of several workers would start a server of its own for {', '.join(ids)} "
+            "(lifecycle: process); serve with one worker, or start these servers yourself and write lifecycle: always"
+        )
 
 
 def _endpoints(registry: Registry) -> Iterator[tuple[Model, str]]:
