@@ -30,8 +30,9 @@ def at(model: str) -> str:
 
 class Servers:
     """
-    The machines. `awake` is who is (all others sleep), `gone` who does not answer. `held` makes waking, sleeping or
-    probing wait; `fails` is what a next such call raises. `freezes` pretend to fall asleep.
+    The machines. `awake` is who is (all others sleep), `gone` who does not answer; `pretend` are those who say that
+    they fell asleep, and did not; `secretive` ones do not tell the fleet that they sleep. `hold` makes looking, waking,
+    putting to sleep or asking wait; `fail` has a next such call raise.
     """
 
     cold: Literal["waking", "loading"] = "waking"
@@ -44,6 +45,7 @@ class Servers:
         self.fails: dict[tuple[str, str], list[Exception]] = {}  # by what and endpoint
         self.loads: dict[str, Load] = {}
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.secretive = False
         self.most_awake = 0
         self.closed = False
         self._gates: dict[tuple[str, str], asyncio.Event] = {}
@@ -73,7 +75,10 @@ class Servers:
         if endpoint in self.trouble:
             raise self.trouble[endpoint]
         self._answers(endpoint)
-        return "awake" if endpoint in self.awake else "sleeping"
+        seen: Seen = "awake" if endpoint in self.awake else "sleeping"
+        if ("look", endpoint) in self._gates:
+            await self._gates["look", endpoint].wait()
+        return seen
 
     async def wake(self, model: Model, endpoint: str) -> None:
         await self._asked_to("wake", endpoint)
@@ -105,7 +110,7 @@ class Servers:
 
     async def asleep(self, endpoint: str) -> bool:
         self._answers(endpoint)
-        return endpoint not in self.awake
+        return endpoint not in self.awake and not self.secretive
 
     async def load(self, endpoint: str) -> Load:
         self.asked["load", endpoint] += 1

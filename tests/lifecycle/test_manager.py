@@ -85,6 +85,18 @@ async def test_a_model_that_was_woken_but_does_not_answer_is_put_back_to_sleep(s
     await router.served("a")
 
 
+async def test_a_server_that_is_awake_but_did_not_prove_itself_is_asked_again_before_it_gets_requests(
+    start: Start,
+) -> None:
+    router = await start(registry_of(A), Servers())
+    router.servers.fail("ask", "a", BackendBroke("the model server answered 500"))
+    router.servers.pretend.add(at("a"))
+    with pytest.raises(ModelNotReady):
+        await router.served("a")
+    await until(lambda: router.admits("a"))
+    assert router.servers.times("ask", "a") == 2
+
+
 async def test_a_model_that_fails_again_and_again_is_left_alone_for_a_while(start: Start) -> None:
     router = await start(registry_of(A), Servers())
     router.servers.fail("wake", "a", *[LifecycleFailed("out of memory")] * 2)
@@ -227,6 +239,17 @@ async def test_one_that_is_gone_has_made_room(start: Start) -> None:
     await router.served("b")
 
 
+async def test_one_that_is_gone_when_it_has_to_sleep_has_made_room(start: Start) -> None:
+    router = await start(registry_of(A, B), Servers("a"))
+    sleep = router.servers.hold("sleep", "a")
+    request = router.begin("b")
+    await until(lambda: router.servers.times("sleep", "a"))
+    router.servers.gone.add(at("a"))
+    sleep()
+    await request
+    assert router.report("a").evictions == 1
+
+
 async def test_one_that_is_too_slow_to_answer_keeps_its_room(start: Start) -> None:
     router = await start(registry_of(A, B), Servers("a"))
     router.servers.trouble[at("a")] = BackendTimeout("too slow")
@@ -290,6 +313,35 @@ async def test_what_the_fleet_finds_asleep_is_known_at_once(start: Start) -> Non
     await router.fleet.check_all()
     assert router.state("a") == "sleeping"
     await router.served("a")
+
+
+async def test_requests_at_a_server_that_was_found_asleep_are_taken_back(start: Start) -> None:
+    """U21: whoever finds it."""
+    servers = Servers("a")
+    servers.secretive = True
+    router = await start(registry_of(A), servers)
+    lease = await router.ask("a")
+    hanging = asyncio.create_task(_hang(lease))
+    await asyncio.sleep(0)
+    servers.awake.clear()
+    await asyncio.wait([hanging])
+    assert lease.taken_back
+    lease.release()
+
+
+async def test_what_was_seen_before_something_happened_is_not_believed(start: Start) -> None:
+    router = await start(registry_of(A), Servers("a"), health_timeout=60)
+    looks, look = router.servers.times("look", "a"), router.servers.hold("look", "a")
+    await until(lambda: router.servers.times("look", "a") > looks)
+    router.servers.awake.clear()
+    await router.fleet.check_all()
+    assert not router.admits("a")
+    looks = router.servers.times("look", "a")
+    look()
+    next_look = router.servers.hold("look", "a")
+    await until(lambda: router.servers.times("look", "a") > looks)
+    assert not router.admits("a")
+    next_look()
 
 
 async def test_a_server_that_was_killed_and_is_back_is_asked_again(start: Start) -> None:

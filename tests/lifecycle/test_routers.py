@@ -60,6 +60,23 @@ async def test_while_one_router_changes_a_group_others_wait_for_it(two: tuple[Ro
     assert one.servers.most_awake == 1
 
 
+async def test_whoever_begins_to_act_looks_what_others_did(start: Start) -> None:
+    servers, board, registry = Servers("a"), Board(), registry_of(A, B, a_sleeper("c"))
+    one = await start(registry, servers, board)
+    other = await start(registry, servers, board, lifecycle_interval=3600)
+    await one.served("b")
+    await other.served("c")
+    assert servers.most_awake == 1
+
+
+async def test_who_uses_a_model_elsewhere_is_given_time_to_hear_that_it_goes(two: tuple[Router, Router]) -> None:
+    one, other = two
+    here = one.manager._inventory.residences["a"]
+    assert not here.used_elsewhere
+    await other.served("a")
+    await until(lambda: here.used_elsewhere)
+
+
 async def test_a_router_that_ends_lets_others_act(start: Start) -> None:
     servers, board, registry = Servers("a"), Board(), registry_of(A, B)
     other = await start(registry, servers, board)
