@@ -341,6 +341,7 @@ class Parts:
     timing: Any = field(default_factory=lambda: SimpleNamespace(ended=None, asked=0.0, routing_s=0.0))
     lease: Any = field(default_factory=lambda: SimpleNamespace(model=a_model()))
     admission: None = None
+    fallback_from: None = None
 
     @property
     def answer(self) -> "Parts":

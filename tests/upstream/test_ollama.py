@@ -217,6 +217,35 @@ async def test_a_link_of_an_earlier_turn_is_left_out(upstream: OllamaUpstream, u
     assert "1 image attached" in await said(upstream, url, "and now?", history=history)
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (b'{"max_completion_tokens": 7}', b'{"max_completion_tokens": 7,"max_tokens":7}'),
+        (
+            b'{"max_tokens": null, "max_completion_tokens":7} ',
+            b'{"max_tokens": null, "max_completion_tokens":7,"max_tokens":7}',
+        ),
+        (b'{"max_completi\\u006fn_tokens": 7}', b'{"max_completi\\u006fn_tokens": 7,"max_tokens":7}'),
+        (b'{"max_tokens": 5, "max_completion_tokens": 7}', None),
+        (b'{"max_tokens": 5}', None),
+        (b'{"messages": []}', None),
+        (b"{}", None),
+        (b"garbage", None),
+        (b"[" * 100_000, None),
+    ],
+    ids=lambda given: str(given)[:50],
+)
+def test_a_limit_by_its_newer_name_is_said_by_its_older(given: bytes, sent: bytes | None) -> None:
+    assert ollama_api.limited(given) == (given if sent is None else sent)
+
+
+async def test_a_limit_by_its_newer_name_is_kept(upstream: OllamaUpstream, url: str) -> None:
+    body = f'{{"model": "{NAME}", "messages": [{{"role": "user", "content": "Hi"}}], "max_completion_tokens": 3}}'
+    found = await upstream.forward(Forward(module.CHAT, body.encode(), model=ollama()), url, WITHIN_S)
+    assert b'"completion_tokens":3' in await found.chunk()
+    found.close()
+
+
 # names
 
 

@@ -22,7 +22,7 @@ from smart_router.registry import Model
 from smart_router.settings import Settings
 from smart_router.types import Usage
 from smart_router.upstream import ollama_api
-from smart_router.upstream.base import Answer, Call
+from smart_router.upstream.base import Answer, Call, Forward, Forwarded
 from smart_router.upstream.ollama_api import PS, SHOW, TAGS, VERSION, Nature, same
 from smart_router.upstream.openai_style import MOST_ERROR_BYTES, MOST_LIST_BYTES, OpenAIStyle
 
@@ -31,6 +31,7 @@ log = structlog.get_logger("ollama")
 LEAST_CONTEXT = 4096  # tokens: Ollama's default with less than 24 GB of GPU memory; more of that, more of them
 REMEDY = "set OLLAMA_CONTEXT_LENGTH for the Ollama server, or `PARAMETER num_ctx` in a Modelfile; /v1 cannot"
 TELL_AGAIN_S = 60.0  # that prompts of a model were cut
+CHAT = b"/v1/chat/completions"
 MOST_CONTEXTS = 1024  # that are remembered: the addresses of replicas come and go
 CLOUD = ("-cloud", ":cloud")  # models that run at ollama.com, which need not be pulled
 
@@ -62,6 +63,11 @@ class OllamaUpstream(OpenAIStyle):
 
     async def open(self, call: Call, endpoint: str, within_s: float = inf) -> Answer:
         return await super().open(_without_links(call) if call.model.api == "chat" else call, endpoint, within_s)
+
+    async def forward(self, forward: Forward, endpoint: str, within_s: float = inf) -> Forwarded:
+        if forward.path == CHAT and isinstance(forward.body, bytes):
+            forward = replace(forward, body=ollama_api.limited(forward.body))
+        return await super().forward(forward, endpoint, within_s)
 
     async def check(self, model: Model, endpoint: str) -> str:
         await self._get(endpoint, VERSION, MOST_ERROR_BYTES, model)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from smart_router.errors import BackendBroke
 
@@ -81,6 +81,21 @@ def asking(name: str, **fields: object) -> bytes:
     return msgspec.json.encode({"model": name, **fields})
 
 
+def limited(chat: bytes) -> bytes:
+    """
+    A body of `/v1/chat/completions`, with `max_tokens` where its client says `max_completion_tokens` alone: Ollama
+    passes that over, and a limit that an operator's policy has seen would be none. Of a field that comes twice, the
+    last counts.
+    """
+    try:
+        limits = msgspec.json.decode(chat, type=_Limits)
+    except (ValueError, RecursionError):
+        return chat
+    if not limits.max_completion_tokens or limits.max_tokens not in (_ABSENT, _NULL):
+        return chat
+    return chat[: chat.rindex(b"}")] + b',"max_tokens":' + bytes(limits.max_completion_tokens) + b"}"
+
+
 def complaint(body: bytes) -> str:
     """What an error of this API says."""
     try:
@@ -96,6 +111,14 @@ class _Model(Struct):
 
 class _Models(Struct):
     models: list[_Model]
+
+
+_ABSENT, _NULL = Raw(), Raw(b"null")
+
+
+class _Limits(Struct):
+    max_tokens: Raw = _ABSENT
+    max_completion_tokens: Raw = _ABSENT
 
 
 class _Shown(Struct):
