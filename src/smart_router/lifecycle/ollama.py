@@ -13,10 +13,11 @@ from smart_router.errors import BackendBroke, BackendBusy, LifecycleFailed
 from smart_router.lifecycle.base import Seen
 from smart_router.registry import Model
 from smart_router.settings import Settings
+from smart_router.upstream.base import key_header
 from smart_router.upstream.ollama_api import FOR_EVER, GENERATE, PS, TAGS, asking, complaint, loaded, names, pull, same
-from smart_router.upstream.openai_style import MOST_ERROR_BYTES, MOST_LIST_BYTES, key_header
 from smart_router.upstream.pool import Pools
 
+MOST_BYTES = 4 * 1024 * 1024  # of an answer
 POLL_S = 0.1  # between two looks at whether a model is gone
 JSON = (b"content-type", b"application/json")
 
@@ -73,8 +74,7 @@ class OllamaLifecycle:
         headers = (JSON, *key_header(model)) if body else key_header(model)
         response = await self._pools.to(endpoint).request(method, path, headers, body, within_s=within_s)
         try:
-            most = MOST_LIST_BYTES if response.status == 200 else MOST_ERROR_BYTES
-            answer = await response.read(most, self._look_s)
+            answer = await response.read(MOST_BYTES, self._look_s)
         finally:
             response.close()
         if response.status == 503:

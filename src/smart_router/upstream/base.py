@@ -168,3 +168,9 @@ class Upstream(Protocol):
         Raises:
             UpstreamError: it does not say.
         """
+
+
+def key_header(model: Model) -> tuple[Header, ...]:
+    """The router's own key for *model*'s servers, if it has one."""
+    key = model.api_key
+    return () if key is None else ((b"authorization", b"Bearer " + key.get_secret_value().encode()),)

@@ -22,10 +22,10 @@ from smart_router.settings import Settings
 from smart_router.types import Usage
 from smart_router.upstream import payload
 from smart_router.upstream.answers import StreamedAnswer, WholeAnswer
-from smart_router.upstream.base import Answer, Call, Forward, Forwarded
+from smart_router.upstream.base import Answer, Call, Forward, Forwarded, key_header
 from smart_router.upstream.passing import PassedBack
 from smart_router.upstream.pool import Pools
-from smart_router.upstream.response import Header, Response
+from smart_router.upstream.response import Response
 
 MOST_ANSWER_BYTES = 32 * 1024 * 1024
 MOST_ERROR_BYTES = 64 * 1024
@@ -170,12 +170,6 @@ def listed(names: frozenset[str]) -> str:
     """The first of *names*, for people."""
     told = sorted(names)[:MOST_NAMES_TOLD]
     return ", ".join(told) + (f" and {len(names) - len(told)} more" if len(told) < len(names) else "")
-
-
-def key_header(model: Model) -> tuple[Header, ...]:
-    """The router's own key for *model*, if it has one."""
-    key = model.api_key
-    return () if key is None else ((b"authorization", b"Bearer " + key.get_secret_value().encode()),)
 
 
 def _locked(model: Model | None) -> BackendLocked:
