@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
 REAL := $(BIN)/python scripts/real_vllm/run.py --env .venv-vllm --models .demo/models --
 
-.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out chaos k8s dashboards bench bench-deciding bench-limits quality test-build profile check fix fuzz audit classifier lock clean
+.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out chaos k8s dashboards bench bench-deciding bench-limits bench-lifecycle quality test-build profile check fix fuzz audit classifier lock clean
 
 setup: $(VENV)/.dev                ## everything for developing
 
@@ -73,6 +73,9 @@ bench-deciding: $(VENV)/.dev       ## what the guard and a bypass cost, in micro
 
 bench-limits: $(VENV)/.dev         ## what counting a turn against a rate costs, beside no limit and a fixed window (half a minute)
 	@$(BIN)/python -m benchmarks.limits
+
+bench-lifecycle: $(VENV)/.dev      ## who makes room for whom, simulated (ten minutes); docs/model-lifecycle.md
+	@$(BIN)/python -m benchmarks.lifecycle
 
 profile: $(VENV)/.dev              ## where the router's CPU time goes (as root)
 	@PYTHON=$(PYTHON) benchmarks/install_peers.sh .bench

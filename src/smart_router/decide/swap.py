@@ -16,6 +16,8 @@ State = Literal["awake", "sleeping", "waking", "loading", "draining", "failed", 
 STATES: tuple[State, ...] = ("awake", "sleeping", "waking", "loading", "draining", "failed", "unknown")
 RESIDENT: frozenset[State] = frozenset({"awake", "waking", "loading", "draining"})  # these take room
 
+_PAUSE_S = 10.0  # people read and type: shorter pauses say little; as simulated, docs/model-lifecycle.md
+
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
@@ -99,7 +101,7 @@ def worth(model: Occupant) -> float:
     To divide what a miss costs by age is hyperbolic caching (Blankstein, Sen, Freedman 2017), with sessions in place of
     hits; that costs of misses belong into recency is GreedyDual (Young 1994; GreedyDual-Size: Cao, Irani 1997).
     """
-    return model.wake_s * (1 + model.sessions) / (1 + model.idle_s)
+    return model.wake_s * (1 + model.sessions) / (_PAUSE_S + model.idle_s)
 
 
 _Need = tuple[int, float, str]
