@@ -29,7 +29,7 @@ PURE = {
     "typing",
 }
 # Clients over HTTP; these commands do offline or in one process what the server does.
-COMMANDS_WITH_INTERNALS = {"serve", "demo", "classifier", "evaluate", "simulate", "configured", "keys"}
+COMMANDS_WITH_INTERNALS = {"serve", "demo", "classifier", "evaluate", "simulate", "configured", "keys", "up"}
 ALL_OF_CLI_MAY_USE = {"smart_router.cli", "smart_router.dashboards", "smart_router.errors", "smart_router.types"}
 HEAVY = {"torch", "sentence_transformers", "onnx", "sklearn", "scipy", "transformers", "huggingface_hub"}
 
@@ -119,9 +119,12 @@ def test_what_only_building_needs_is_imported_by_nobody_at_module_level(path: Pa
     assert [m for m in imports(path, deferred=False) if m.partition(".")[0] in HEAVY] == []
 
 
-# What of a family others may use beside its dict of kinds: the promises, and for `upstream` the fleet,
-# and what Ollama says beside its answers.
-OPEN = {"sessions": {"base", "__init__"}, "upstream": {"base", "__init__", "fleet", "ollama_api", "response"}}
+# What of a family others may use beside its dict of kinds: the promises, and for `upstream` the fleet, connections, and
+# what Ollama says beside its answers.
+OPEN = {
+    "sessions": {"base", "__init__"},
+    "upstream": {"base", "__init__", "fleet", "ollama_api", "pool", "response"},
+}
 
 
 @pytest.mark.parametrize("family", OPEN)
