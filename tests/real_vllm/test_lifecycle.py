@@ -49,7 +49,12 @@ def a_registry(folder: Path, room: int, changed: Mapping[str, Mapping[str, Any]]
 def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """Its models start awake, all three of them, which is one too many."""
     registry, port = a_registry(tmp_path_factory.mktemp("sleepers"), 2, {}), free_port()
-    environment = {**os.environ, "MODEL_REGISTRY": str(registry), "MODEL_SWITCH_TIMEOUT": str(WITHIN_S)}
+    environment = {
+        **os.environ,
+        "MODEL_REGISTRY": str(registry),
+        "MODEL_SWITCH_TIMEOUT": str(WITHIN_S),
+        "ROUTING_MODE": "standard",
+    }
     with (
         running(smart_router("serve", "--port", str(port)), port, environment, path="/ready") as url,
         httpx2.Client(base_url=url, timeout=120) as client,
