@@ -11,7 +11,7 @@ from smart_router.decide.load import Load
 from smart_router.decide.replica import NoReplica
 from smart_router.decide.swap import State
 from smart_router.errors import BackendAsleep, BackendUnreachable, StoreUnavailable
-from smart_router.lifecycle.agreement import Known, Note, Told
+from smart_router.lifecycle.agreement import Agreement, Known, Note, Told
 from smart_router.lifecycle.base import ModelReport, Seen
 from smart_router.lifecycle.manager import Manager
 from smart_router.observe.metrics import Metrics
@@ -204,7 +204,7 @@ class FakeAgreement:
 class Router:
     """A fleet and a manager on *servers*; requests as `Opener` makes them."""
 
-    def __init__(self, registry: Registry, servers: Servers, agreement: FakeAgreement, **changed: Any) -> None:
+    def __init__(self, registry: Registry, servers: Servers, agreement: Agreement, **changed: Any) -> None:
         self.settings = settings(
             **{"lifecycle_interval": 0.05, "min_residency": 0, "routing_mode": "standard"} | changed
         )
@@ -238,9 +238,14 @@ class Router:
     def begin(self, model: str, session: str = "s1", within_s: float = PATIENCE_S) -> "asyncio.Task[None]":
         return asyncio.create_task(self.served(model, session, within_s))
 
+    @property
+    def board(self) -> Board:
+        assert isinstance(self.agreement, FakeAgreement)
+        return self.agreement.board
+
     def lose_lease(self, arena: str) -> None:
         """Somebody else has it, and the next try to prolong it has told."""
-        self.agreement.board.leases[arena] = "somebody else"
+        self.board.leases[arena] = "somebody else"
         self.manager._inventory.arenas[arena].hold.held = False
 
     def report(self, model: str) -> ModelReport:

@@ -43,6 +43,8 @@ async def test_its_requests_keep_its_base_awake(router: Router) -> None:
     lease = await router.ask("adapter")
     request = router.begin("other")
     await until(lambda: router.state("base") == "draining")
+    looks = router.servers.times("look", "adapter")
+    await until(lambda: router.servers.times("look", "adapter") > looks + 2)
     assert not router.admits("adapter")
     assert router.servers.times("sleep", "base") == 0
     lease.release()

@@ -89,12 +89,25 @@ async def test_a_server_that_is_awake_but_did_not_prove_itself_is_asked_again_be
     start: Start,
 ) -> None:
     router = await start(registry_of(A), Servers())
-    router.servers.fail("ask", "a", BackendBroke("the model server answered 500"))
+    router.servers.fail("ask", "a", *[BackendBroke("the model server answered 500")] * 2)
     router.servers.pretend.add(at("a"))
     with pytest.raises(ModelNotReady):
         await router.served("a")
     await until(lambda: router.admits("a"))
-    assert router.servers.times("ask", "a") == 2
+    assert router.servers.times("ask", "a") == 3
+
+
+async def test_a_failure_is_forgotten_once_the_model_has_answered(start: Start) -> None:
+    router = await start(registry_of(A), Servers())
+    router.servers.fail("wake", "a", LifecycleFailed("out of memory"))
+    with pytest.raises(ModelNotReady):
+        await router.served("a")
+    await router.served("a")
+    router.servers.awake.clear()
+    await until(lambda: router.state("a") == "sleeping")
+    router.servers.awake.add(at("a"))
+    await until(lambda: router.admits("a"))
+    assert router.servers.times("ask", "a") == 1
 
 
 async def test_a_model_that_fails_again_and_again_is_left_alone_for_a_while(start: Start) -> None:
@@ -198,7 +211,7 @@ async def test_what_several_models_share_does_not_say_that_one_of_them_is_busy(s
 
 
 async def test_a_model_that_need_not_go_is_resumed(start: Start) -> None:
-    router = await start(registry_of(A, B), Servers("a"))
+    router = await start(registry_of(A, B), Servers("a"), lifecycle_interval=3600)
     lease = await router.ask("a")
     request = router.begin("b")
     await until(lambda: router.state("a") == "draining")
@@ -206,6 +219,7 @@ async def test_a_model_that_need_not_go_is_resumed(start: Start) -> None:
     await until(lambda: router.admits("a"))
     assert router.state("a") == "awake"
     await router.served("a", within_s=0)
+    assert router.servers.times("wake", "a") == 0
     lease.release()
 
 

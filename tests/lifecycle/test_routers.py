@@ -36,7 +36,7 @@ async def test_requests_at_two_routers_wake_their_model_once(two: tuple[Router, 
 async def test_what_another_router_asks_is_not_put_to_sleep(two: tuple[Router, Router]) -> None:
     one, other = two
     lease = await other.ask("a")
-    await until(lambda: one.agreement.board.told[other.agreement]["a"].in_flight)
+    await until(lambda: one.board.told[other.agreement]["a"].in_flight)
     request = one.begin("b")
     await until(lambda: not other.admits("a"))
     assert other.state("a") == "draining"
@@ -65,6 +65,7 @@ async def test_whoever_begins_to_act_looks_what_others_did(start: Start) -> None
     one = await start(registry, servers, board)
     other = await start(registry, servers, board, lifecycle_interval=3600)
     await one.served("b")
+    await until(lambda: not board.leases)
     await other.served("c")
     assert servers.most_awake == 1
 
@@ -95,7 +96,7 @@ async def test_a_router_that_ends_lets_others_act(start: Start) -> None:
 
 async def test_what_a_router_could_not_tell_it_tells_later(two: tuple[Router, Router]) -> None:
     one, other = two
-    board, wake = one.agreement.board, one.servers.hold("wake", "b")
+    board, wake = one.board, one.servers.hold("wake", "b")
     request = one.begin("b")
     await until(lambda: board.draining.keys() == {"b"})
     board.lost = True
@@ -109,7 +110,7 @@ async def test_what_a_router_could_not_tell_it_tells_later(two: tuple[Router, Ro
 
 async def test_without_the_others_word_a_router_goes_by_what_servers_say(two: tuple[Router, Router]) -> None:
     one, other = two
-    one.agreement.board.lost = True
+    one.board.lost = True
     await one.served("b")
     await until(lambda: other.admits("b") and not other.admits("a"))
 
@@ -124,7 +125,7 @@ async def test_a_lost_lease_ends_nothing_and_begins_nothing(two: tuple[Router, R
     await until(lambda: one.state("a") == "sleeping")
     await asyncio.sleep(0.3)
     assert one.servers.times("wake", "b") == 0
-    del one.agreement.board.leases["gpu"]
+    del one.board.leases["gpu"]
     await request
 
 

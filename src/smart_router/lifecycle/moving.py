@@ -20,6 +20,8 @@ from smart_router.settings import Settings
 log = structlog.get_logger("lifecycle")
 
 CLAIMED_WITHIN_S = 5.0  # a wake that begins so soon after an eviction took that one's place
+HEARD_S = 2.0  # a router that exchanges more rarely may send a request to what sleeps, and ask again
+TOLD_S = 0.3
 
 Move = Callable[[Residence], Coroutine[Any, Any, None]]
 
@@ -93,8 +95,8 @@ class Mover:
     async def _evicted(self, residence: Residence) -> None:
         await _cancelled(place.coming for place in residence.places.values() if place.coming is not None)
         await self._announce(residence)
-        if residence.used_elsewhere:
-            await asyncio.sleep(self._settings.lifecycle_interval)  # until all have heard
+        if residence.used_elsewhere:  # until they have heard, and told what they began meanwhile
+            await asyncio.sleep(min(self._settings.lifecycle_interval, HEARD_S) + TOLD_S)
         await self._quiet.wait(residence)
         residence.motion = "leaving"
         found = await asyncio.gather(*(self._leave(residence, place) for place in residence.places.values()))

@@ -106,7 +106,7 @@ class Residence:
     @property
     def idle(self) -> bool:
         """Nobody moves it."""
-        return self.motion is None and not self.barred and not self.unmanageable
+        return self.motion is None and not self.held_back and not self.unmanageable
 
     @property
     def state(self) -> State:
@@ -114,9 +114,9 @@ class Residence:
             return "draining"
         if self.awake:
             return "awake"
-        if self.motion == "coming" or (self.barred and not self.holds):
+        if self.motion == "coming" or (self.held_back and not self.holds):
             return self.kind.cold
-        if self.barred:
+        if self.held_back:
             return "draining"
         if self.failing:
             return "failed"
