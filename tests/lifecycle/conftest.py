@@ -22,7 +22,7 @@ async def start(bare_environment: object, monkeypatch: pytest.MonkeyPatch) -> As
     async with AsyncExitStack() as stack:
 
         async def one(registry: Registry, servers: Servers, board: Board | None = None, **changed: Any) -> Router:
-            monkeypatch.setitem(KINDS, "vllm", lambda *_: servers)
+            monkeypatch.setitem(KINDS, "vllm", lambda *_: servers.as_upstream)
             return await stack.enter_async_context(running(Router(registry, servers, FakeAgreement(board), **changed)))
 
         yield one

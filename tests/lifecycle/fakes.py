@@ -16,7 +16,7 @@ from smart_router.lifecycle.base import ModelReport, Seen
 from smart_router.lifecycle.manager import Manager
 from smart_router.observe.metrics import Metrics
 from smart_router.registry import Group, Model, Registry
-from smart_router.upstream.base import Answer, Call, Forward, Forwarded, Piece
+from smart_router.upstream.base import Answer, Call, Forward, Forwarded, Piece, Upstream
 from smart_router.upstream.fleet import Fleet, Lease
 from tests.fakes import FakeAnswer, a_model, a_registry, settings
 
@@ -54,6 +54,11 @@ class Servers:
 
     def fail(self, what: str, model: str, *errors: Exception) -> None:
         self.fails.setdefault((what, at(model)), []).extend(errors)
+
+    @property
+    def as_upstream(self) -> Upstream:
+        """It is one."""
+        return self
 
     def hold(self, what: str, model: str) -> Callable[[], None]:
         """It waits from now on, until the callable that is returned is called."""
@@ -103,10 +108,14 @@ class Servers:
     async def forward(self, forward: Forward, endpoint: str, within_s: float = inf) -> Forwarded:
         raise NotImplementedError
 
-    async def check(self, endpoint: str) -> None:
+    async def check(self, model: Model, endpoint: str) -> str:
         self.asked["check", endpoint] += 1
         if await self.asleep(endpoint):
             raise BackendAsleep("it sleeps")
+        return ""
+
+    async def models(self, model: Model, endpoint: str) -> frozenset[str]:
+        return frozenset({model.served_name})
 
     async def asleep(self, endpoint: str) -> bool:
         self._answers(endpoint)

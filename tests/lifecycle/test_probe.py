@@ -2,7 +2,7 @@
 
 import pytest
 
-from smart_router.errors import BackendBroke
+from smart_router.errors import BackendBroke, UpstreamError
 from smart_router.lifecycle.probe import prove
 from smart_router.upstream.vllm import VllmUpstream
 from tests.fakes import a_model, settings
@@ -56,6 +56,13 @@ async def test_a_model_that_generates_nothing_is_asked_for_what_it_does(capabili
     assert (asked.path, asked.json["model"]) == (path, "served")
 
 
+async def test_a_model_is_asked_with_its_key() -> None:
+    async with scripted_server() as server:
+        server.enqueue(answer(200, b"{}"))
+        await proven(server, capabilities=["embeddings"], api_key="secret")
+    assert server.requests[0].headers["authorization"] == "Bearer secret"
+
+
 async def test_who_is_busy_is_asked_again() -> None:
     async with scripted_server() as server:
         server.enqueue(answer(503))
@@ -78,8 +85,9 @@ async def test_who_fails_has_not_answered(capabilities: tuple[str, ...]) -> None
             await proven(server, capabilities=capabilities)
 
 
-async def test_whose_path_is_not_there_has_not_answered() -> None:
+@pytest.mark.parametrize("status", [401, 404])
+async def test_who_does_not_know_the_path_or_the_key_has_not_answered(status: int) -> None:
     async with scripted_server() as server:
-        server.enqueue(answer(404))
-        with pytest.raises(BackendBroke, match="/v1/embeddings was answered with 404"):
+        server.enqueue(answer(status))
+        with pytest.raises(UpstreamError):
             await proven(server, capabilities=["embeddings"])

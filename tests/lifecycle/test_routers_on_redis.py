@@ -19,7 +19,7 @@ async def two(
 ) -> AsyncIterator[tuple[Router, Router]]:
     """Two routers, one set of servers, of which a is awake."""
     servers, registry = Servers("a"), registry_of(A, B)
-    monkeypatch.setitem(KINDS, "vllm", lambda *_: servers)
+    monkeypatch.setitem(KINDS, "vllm", lambda *_: servers.as_upstream)
     async with AsyncExitStack() as stack:
         found = []
         for _ in range(2):

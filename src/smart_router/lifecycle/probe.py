@@ -14,6 +14,7 @@ from smart_router.upstream.base import Call, Forward, Upstream
 
 EMBEDS = frozenset({"embedding", "embeddings"})
 RANKS = frozenset({"rerank", "reranking", "score", "scoring"})
+JSON = ((b"content-type", b"application/json"),)
 BUSY_PAUSE_S = 0.2
 SAMPLES_PER_S = 16_000
 SILENCE_S = 0.5  # models refuse, or choke on, recordings of nothing at all
@@ -53,7 +54,7 @@ async def _passed_on(upstream: Upstream, model: Model, endpoint: str) -> None:
     if not EMBEDS & set(model.capabilities):
         path, asked = b"/v1/score", {"text_1": "Hi", "text_2": "Hi"}
     body = msgspec.json.encode({"model": model.served_name, **asked})
-    answer = await upstream.forward(Forward(path, body, ((b"content-type", b"application/json"),)), endpoint)
+    answer = await upstream.forward(Forward(path, body, JSON, model=model), endpoint)
     try:
         if answer.status == 404:
             raise BackendBroke(f"{path.decode()} was answered with 404")
