@@ -113,23 +113,23 @@ class Opener:
         raise failure or NoModelAvailable("no model server is reachable for this use case; try again shortly")
 
     async def _next(self, search: PlaceSearch, until: float) -> Lease | None:
-        """A place for one more attempt, if there is any, and the traffic bears it."""
-        lease, again = await self._awake(search, until), search.attempts > 0
-        if again and (lease or search.full) and not self._fleet.may_retry():
+        """A place for one more attempt, if there is any, and the traffic bears it; else nobody is woken, either."""
+        lease, again = search.next(), search.attempts > 0
+        if again and (lease or search.full or search.cold) and not self._fleet.may_retry():
             if lease is not None:
                 lease.release()
             return None
+        lease = await self._awake(search, lease, until)
         while lease is None and search.full:
-            lease = await self._waited_for(search, until) or await self._awake(search, until)
+            lease = await self._waited_for(search, until) or await self._awake(search, search.next(), until)
         if lease is not None:
             search.attempt(lease)
             if again:
                 self._metrics.retries.inc()
         return lease
 
-    async def _awake(self, search: PlaceSearch, until: float) -> Lease | None:
-        """What the search finds, once what it finds asleep is awake."""
-        lease = search.next()
+    async def _awake(self, search: PlaceSearch, lease: Lease | None, until: float) -> Lease | None:
+        """The *lease* that was found, or what is once what was found asleep is awake."""
         while search.cold is not None and self._waker is not None:
             started, model = monotonic(), search.cold.id
             within_s = min(self._settings.model_switch_timeout, max(0.0, until - started))

@@ -41,7 +41,10 @@ class PlaceSearch:
         self.not_ready: NoModelAvailable | None = None
 
     def next(self) -> Lease | None:
-        """None also where a model is `cold`: `woken`, then ask again."""
+        """
+        None also where a model is `cold`: `woken`, then ask again. None is where one that comes before it is `full`: to
+        wake it might cost that one its room.
+        """
         self.busy, self.full, self.cold = None, {}, None
         for model in self._candidates:
             try:
@@ -49,7 +52,7 @@ class PlaceSearch:
             except AllBusy as exc:
                 self._note_busy(model, exc)
             except NoReplica:
-                if self._may_wake(model):
+                if not self.full and self._may_wake(model):
                     self.cold = model
                     return None
         return None
