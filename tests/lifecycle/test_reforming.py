@@ -69,7 +69,8 @@ async def test_the_server_that_this_process_started_for_a_model_that_goes_is_sto
     router = await start(registry_of(started, A), Servers("p"))
     lease = await router.ask("p")
     await changed(router, registry_of(A))
-    await asyncio.sleep(0.1)
+    await router.fleet.keep({"a"})
+    await asyncio.sleep(0.3)
     assert router.servers.times("sleep", "p") == 0
     lease.release()
     await until(lambda: router.servers.times("sleep", "p"))

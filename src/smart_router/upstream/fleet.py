@@ -131,6 +131,7 @@ class Fleet:
         self._models: Mapping[str, Replicas] = {
             model.id: Replicas(model, self._upstreams[model.backend]) for model in registry.models.values()
         }
+        self._left: tuple[Replicas, ...] = ()  # of models that are gone, while requests are in flight
         self._watch = Watch(tuple(self._models.values()), settings, now, resolve, self.note_asleep)
 
     async def start(self) -> None:
@@ -162,13 +163,17 @@ class Fleet:
                 came = list(replicas.servers)
             models[model.id] = replicas
             new += [(replicas, server) for server in came]
-        self._models = {**before, **models}
+        self._become({**before, **models})
         await self._watch.change(tuple(self._models.values()), new)
 
     async def keep(self, models: Collection[str]) -> None:
         """All others get no more requests."""
-        self._models = {id: replicas for id, replicas in self._models.items() if id in models}
+        self._become({id: replicas for id, replicas in self._models.items() if id in models})
         await self._watch.change(tuple(self._models.values()), ())
+
+    def _become(self, models: Mapping[str, Replicas]) -> None:
+        known, self._models = {*self._left, *self._models.values()}, models
+        self._left = tuple(replicas for replicas in known - set(models.values()) if replicas.in_flight)
 
     def lease(self, model: str, warm: str | None, key: str, without: frozenset[str] = NOBODY) -> Lease:
         """
@@ -237,8 +242,9 @@ class Fleet:
         return {id for id, replicas in self._models.items() if replicas.find(endpoint) is not None}
 
     def in_flight(self, model: str) -> int:
-        """Requests that this router has at its replicas, those of replicas that are gone included."""
-        return self._models[model].in_flight if model in self._models else 0
+        """Requests that this router has at its replicas, or had before they were gone, or the whole model was."""
+        here = self._models[model].in_flight if model in self._models else 0
+        return here + sum(replicas.in_flight for replicas in self._left if replicas.model.id == model)
 
     def upstream(self, model: str) -> Upstream:
         """
