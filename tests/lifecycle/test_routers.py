@@ -108,6 +108,35 @@ async def test_what_a_router_could_not_tell_it_tells_later(two: tuple[Router, Ro
     await until(lambda: other.admits("b"))
 
 
+async def test_what_was_forgotten_of_a_move_is_told_again(two: tuple[Router, Router]) -> None:
+    """A Redis that starts anew knows nothing."""
+    one, other = two
+    board, lease = one.board, await one.ask("a")
+    request = one.begin("b")
+    await until(lambda: other.state("a") == "draining")
+    board.draining.clear()
+    await until(lambda: board.draining.get("a") is one.agreement)
+    await until(lambda: not other.admits("a"))
+    assert other.servers.times("sleep", "a") == 0
+    lease.release()
+    await request
+
+
+async def test_an_adapter_gets_no_requests_while_another_router_changes_its_base(start: Start) -> None:
+    adapter = a_sleeper("adapter", lora={"path": "/adapter", "base": "a"}, group="")
+    servers, board, registry = Servers("a", "adapter"), Board(), registry_of(A, B, adapter)
+    one, other = await start(registry, servers, board), await start(registry, servers, board)
+    assert other.admits("adapter")
+    lease = await one.ask("a")
+    request = one.begin("b")
+    await until(lambda: other.state("a") == "draining")
+    looks = servers.times("look", "adapter")
+    await until(lambda: servers.times("look", "adapter") > looks + 10)
+    assert not other.admits("adapter")
+    lease.release()
+    await request
+
+
 async def test_without_the_others_word_a_router_goes_by_what_servers_say(two: tuple[Router, Router]) -> None:
     one, other = two
     one.board.lost = True

@@ -170,6 +170,8 @@ class Arena:
             self._heed(residence, known.get(residence.id, Known()))
             if residence.announced and residence.motion is None:
                 await self._hands.mover.retract(residence)
+            elif residence.announced and not residence.known.draining and not self._alone:
+                await self._hands.mover.announce(residence)  # they have forgotten it, or never heard
 
     def _heed(self, residence: Residence, known: Known) -> None:
         """What another router is about to change gets no requests; a look tells what became of it."""

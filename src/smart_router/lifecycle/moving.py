@@ -61,6 +61,11 @@ class Mover:
         found = [residence.task, *(place.coming for place in residence.places.values())]
         await _cancelled(task for task in found if task is not None)
 
+    async def announce(self, residence: Residence) -> None:
+        """Other routers are to send it nothing."""
+        residence.announced = True
+        await self._note(residence, Note(draining=True))
+
     async def retract(self, residence: Residence) -> None:
         """What other routers were told of a move that is over. What they cannot be told now is told later."""
         if await self._note(residence, Note(draining=False)):
@@ -68,7 +73,7 @@ class Mover:
 
     async def _woken(self, residence: Residence) -> None:
         evicting_s = self._claimed(residence)
-        await self._announce(residence)
+        await self.announce(residence)
         self._gate.follow(residence)
         places = tuple(residence.places.values())
         trouble = await first([self._comer.begin(residence, place) for place in places])
@@ -94,7 +99,7 @@ class Mover:
 
     async def _evicted(self, residence: Residence) -> None:
         await _cancelled(place.coming for place in residence.places.values() if place.coming is not None)
-        await self._announce(residence)
+        await self.announce(residence)
         if residence.used_elsewhere:  # until they have heard, and told what they began meanwhile
             await asyncio.sleep(min(self._settings.lifecycle_interval, HEARD_S) + TOLD_S)
         await self._quiet.wait(residence)
@@ -136,11 +141,6 @@ class Mover:
         again_s = residence.staying.left_s(residence.now())
         log.error("a model did not fall asleep", model=residence.id, trouble=told(trouble), again_s=again_s)
         self._gate.reopen(residence)
-
-    async def _announce(self, residence: Residence) -> None:
-        """Other routers are to send it nothing."""
-        residence.announced = True
-        await self._note(residence, Note(draining=True))
 
     async def _note(self, residence: Residence, note: Note) -> bool:
         try:

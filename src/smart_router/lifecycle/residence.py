@@ -101,7 +101,8 @@ class Residence:
     @property
     def held_back(self) -> bool:
         """It gets no requests although it may be awake: it is about to be changed, or what it is loaded into is."""
-        return self.barred or (self.base is not None and self.base.motion in ("draining", "leaving"))
+        base = self.base
+        return self.barred or (base is not None and (base.barred or base.motion in ("draining", "leaving")))
 
     @property
     def idle(self) -> bool:
