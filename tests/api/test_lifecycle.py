@@ -457,6 +457,17 @@ async def test_one_that_could_not_be_woken_makes_it_degraded_and_says_why(upstre
     assert (failed["status"], failed["trouble"]) == ("unhealthy", "org/small: it is not there")
 
 
+async def test_the_log_of_a_server_is_for_administrators(upstream: FakeUpstream) -> None:
+    world = World(upstream)
+    ended = "org/small: its server ended with exit code 3; the end of its log, /var/log/small.log:"
+    world.manager.become(SMALL, state="failed", trouble=f"{ended}\napi_key=sk-of-nobody\nprompt: my salary")
+    health = (await told(world, "GET", "/health")).json()
+    (failed,) = [r for r in health["model_endpoints"]["gpu0"]["replicas"] if r["model"] == SMALL]
+    assert failed["trouble"] == ended
+    (shown,) = [m for m in (await told(world, "GET", "/models")).json()["models"] if m["id"] == SMALL]
+    assert "prompt: my salary" in shown["trouble"]
+
+
 async def test_one_that_sleeps_and_is_not_woken_does_so_too(upstream: FakeUpstream) -> None:
     world = World(upstream)
     world.left_out.add(SMALL)

@@ -111,7 +111,7 @@ def _shown(seen: Seen) -> dict[str, Any]:
         "in_flight": replica.in_flight,
         "resting": replica.resting,
         "ejected": replica.ejected,
-        "trouble": seen.trouble,
+        "trouble": seen.trouble.partition("\n")[0],  # what follows may be the end of a log, and all may ask here
     }
 
 
