@@ -790,3 +790,45 @@ def test_a_key_that_cannot_be_one_is_named_and_not_shown(tmp_path: Path, key: ob
 )
 def test_a_file_of_the_wrong_form_is_refused_without_showing_a_key(tmp_path: Path, text: str) -> None:
     assert SECRET not in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        {"environment": {"HF_TOKEN": SECRET, "PIN": 12345}},
+        {"environment": [f"HF_TOKEN={SECRET}"]},
+        {"environment": {"HF_TOKEN": f"{SECRET} ${{"}},
+        {"command": f"vllm serve --api-key {SECRET}"},
+        {"command": ["vllm", {"--api-key": SECRET}]},
+        f"HF_TOKEN={SECRET} vllm serve",
+    ],
+)
+def test_what_a_server_is_started_with_is_not_shown(tmp_path: Path, process: object) -> None:
+    data = a_file()
+    data["models"][1]["process"] = process
+    said = refusal(tmp_path, yaml.safe_dump(data))
+    assert said.startswith("models[1].process")
+    assert SECRET not in said
+    assert "12345" not in said
+
+
+def test_nor_in_logs(tmp_path: Path) -> None:
+    data = a_file()
+    data["models"][1]["process"] = {"environment": {"HF_TOKEN": SECRET}}
+    assert SECRET not in repr(load(tmp_path, data))
+
+
+def test_what_else_is_wrong_of_a_process_is_shown(tmp_path: Path) -> None:
+    data = a_file()
+    data["models"][1]["process"] = {"gpu_memory_fraction": 2}
+    assert "models[1].process.gpu_memory_fraction: input should be less than or equal to 1 (it is 2)" in refusal(
+        tmp_path, yaml.safe_dump(data)
+    )
+
+
+def test_a_key_under_another_name_is_not_shown(tmp_path: Path) -> None:
+    data = a_file()
+    data["models"] = [data["models"][0] | {"apikey": SECRET, "id": "a", "endpoints": ["http://a"]}]
+    assert SECRET not in refusal(tmp_path, yaml.safe_dump(data, sort_keys=False))
+    data["models"] = [{"apikey": SECRET}]
+    assert SECRET not in refusal(tmp_path, yaml.safe_dump(data))

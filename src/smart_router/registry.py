@@ -63,7 +63,7 @@ class Process(_Part):
 
     command: tuple[str, ...] = ()
     gpu_memory_fraction: float | None = Field(None, gt=0, le=1)  # of the GPU that the server may fill
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field({}, repr=False)  # there are secrets in it
     log: str = ""  # file for its output; empty: one in PROCESS_DIR
 
     def __hash__(self) -> int:
@@ -254,7 +254,7 @@ def _without_text(error: yaml.YAMLError) -> str:
     return str(error)
 
 
-NEVER_SHOWN = "api_key"  # what the file holds under this name
+NEVER_SHOWN = re.compile(r"\.api_key\b|\.process(\.command|\.environment|$)")  # places where secrets stand
 _OPENED = "\0{"  # stands for a "${" that came with a value
 _INNERMOST = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^${}]*))?\}")
 
@@ -281,7 +281,7 @@ def _substituted(text: str, environ: Mapping[str, str], path: Path, place: str) 
             break
         text = replaced
     if "${" in text:
-        shown = "what stands there" if place.endswith(NEVER_SHOWN) else repr(text)
+        shown = "what stands there" if NEVER_SHOWN.search(place) else repr(text)
         raise ConfigurationError(f"{path}: {place}: {shown} is not of the form ${{NAME}} or ${{NAME:-default}}")
     return text.replace(_OPENED, "${")
 
@@ -310,9 +310,8 @@ def _advice(error: dict[str, Any]) -> str:
     if kind == "missing":
         return "required and missing"
     message = message.removeprefix("Value error, ")
-    input = repr(error["input"])
-    secret = error["loc"][-1:] == (NEVER_SHOWN,) or NEVER_SHOWN in input
-    shown = "" if secret else f" (it is {input:.80})"
+    hidden = isinstance(error["input"], dict | list | tuple) or NEVER_SHOWN.search(_place(error["loc"]))
+    shown = "" if hidden else f" (it is {error['input']!r:.80})"
     return f"{message[0].lower()}{message[1:]}{shown}"
 
 
