@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from smart_router.errors import ModelNotReady
-from smart_router.registry import Registry
+from smart_router.registry import Model, Registry
 from tests.fakes import a_model
 from tests.lifecycle.conftest import Start
 from tests.lifecycle.fakes import Router, Servers, a_sleeper, registry_of, until
@@ -74,6 +74,50 @@ async def test_the_server_that_this_process_started_for_a_model_that_goes_is_sto
     assert router.servers.times("sleep", "p") == 0
     lease.release()
     await until(lambda: router.servers.times("sleep", "p"))
+
+
+def a_started(**changed: object) -> Model:
+    return a_sleeper("p", lifecycle="process", group="", **changed)
+
+
+@pytest.mark.parametrize("mode", ["standard", "realtime"])
+@pytest.mark.parametrize(
+    "changed_how",
+    [{"process": {"gpu_memory_fraction": 0.5}}, {"served_as": "q"}, {"endpoints": ("http://127.0.0.1:9",)}],
+    ids=["process", "name", "endpoint"],
+)
+async def test_a_server_that_is_to_be_started_otherwise_is_stopped_once_idle_and_started_so(
+    start: Start, changed_how: dict[str, object], mode: str
+) -> None:
+    router = await start(registry_of(a_started()), Servers("p"), routing_mode=mode)
+    lease = await router.ask("p")
+    now = Model.model_validate(a_started().model_dump() | changed_how)
+    await changed(router, registry_of(now))
+    request = router.begin("p")
+    await asyncio.sleep(0.2)
+    assert (router.servers.times("sleep", "p"), request.done()) == (0, False)
+    lease.release()
+    await request
+    assert router.servers.times("sleep", "p") == 1
+    assert router.servers.awake == set(now.endpoints)
+
+
+async def test_one_that_is_just_being_started_is_started_otherwise(start: Start) -> None:
+    router = await start(registry_of(a_started()), Servers())
+    wake = router.servers.hold("wake", "p")
+    request = router.begin("p")
+    await until(lambda: router.servers.times("wake", "p"))
+    await changed(router, registry_of(a_started(process={"gpu_memory_fraction": 0.5})))
+    await until(lambda: router.servers.times("wake", "p") == 2)
+    wake()
+    await request
+
+
+async def test_a_server_that_need_not_be_started_otherwise_goes_on(start: Start) -> None:
+    router = await start(registry_of(a_started(), A), Servers("p"))
+    await changed(router, registry_of(a_started(performance=7)))
+    await router.served("p", within_s=0)
+    assert router.servers.times("sleep", "p") == 0
 
 
 async def test_whoever_waits_when_the_router_stops_is_told_so(start: Start) -> None:

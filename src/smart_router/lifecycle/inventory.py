@@ -47,9 +47,11 @@ class Inventory:
     async def form(self, registry: Registry) -> None:
         """As *registry* has it; models that stay keep their state. Returns when it is known who is awake."""
         await asyncio.gather(*(arena.close() for arena in self.arenas.values()))
+        otherwise = [r for r in self.residences.values() if _is_started_otherwise(r, registry.models.get(r.id))]
         before, self.residences = self.residences, await self._residing(registry)
         self._dismiss(residence for id, residence in before.items() if self.residences.get(id) is not residence)
         self.arenas = self._formed(registry)
+        await asyncio.gather(*(self._hands.mover.renew(residence) for residence in otherwise))
         await asyncio.gather(*(arena.start() for arena in self.arenas.values()))
 
     async def close(self) -> None:
@@ -130,6 +132,19 @@ class Inventory:
         if residence.announced:
             await self._hands.mover.retract(residence)
         residence.waiters.fail(lambda: residence.not_ready("is not to be had here any more; try again"))
+
+
+def _is_started_otherwise(residence: Residence, now: Model | None) -> bool:
+    """By another command, or somewhere else, than the server that this process may have started for it."""
+    before = residence.model
+    if now is None or {before.lifecycle, now.lifecycle} != {ENDS_WITH_US}:
+        return False
+    named = now.process is None or not now.process.command  # by what we know to start
+    return (
+        before.endpoints != now.endpoints
+        or before.process != now.process
+        or (named and before.served_name != now.served_name)
+    )
 
 
 def _relate(residences: Mapping[str, Residence]) -> None:

@@ -56,6 +56,15 @@ class Mover:
         if residence.motion == "draining" and residence.task is not None:
             residence.task.cancel()
 
+    async def renew(self, residence: Residence) -> None:
+        """What serves it ends once it has no requests, whoever wants it: it is to be started otherwise."""
+        if residence.motion == "coming":
+            await self.stop(residence)
+        if residence.motion is None and residence.holds:
+            self.evict(residence)
+        if residence.motion == "draining":
+            residence.motion = "leaving"
+
     async def stop(self, residence: Residence) -> None:
         """Where it is."""
         found = [residence.task, *(place.coming for place in residence.places.values())]
