@@ -256,6 +256,16 @@ def test_what_goes_wrong_after_the_first_comment_is_told_by_an_event(bedroom: Ma
     room.sleepers[AGENT].server.reset()
 
 
+def test_what_never_answers_with_a_stream_hears_none_while_its_model_wakes(bedroom: Making) -> None:
+    room = bedroom(3, wake_seconds=1.0)
+    router = room.router(wait_comment_interval=0.1)
+    room.sleepers[AGENT].put_to_sleep()
+    until(lambda: state(router, AGENT) == "sleeping")
+    response = router.http.post("/tokenize", json={"model": AGENT, "prompt": "Hi", "stream": True})
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    assert response.json()["count"] > 0
+
+
 def state(router: Router, model: str) -> str:
     return {found["id"]: str(found["state"]) for found in models(router)}[model]
 

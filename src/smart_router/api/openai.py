@@ -37,7 +37,7 @@ class Api(Struct, frozen=True):
     """
     One path. *needs*: what a model must be registered for when `auto` has no words to go by; *usual*: the use case that
     is meant, where the registry has one of that name; *limits*: the fields that say how long an answer may be, the one
-    to fill in first.
+    to fill in first; *events*: asked for a stream, it answers with server-sent events.
     """
 
     path: str
@@ -47,6 +47,7 @@ class Api(Struct, frozen=True):
     dialect: Dialect = "openai"
     upload: bool = False
     limits: tuple[str, ...] = ()
+    events: bool = False
 
 
 _TRANSCRIBES = frozenset({"transcriptions", "speech_recognition"})
@@ -54,10 +55,10 @@ _TRANSCRIBES = frozenset({"transcriptions", "speech_recognition"})
 APIS: Mapping[str, Api] = {
     api.path: api
     for api in (
-        Api("/v1/chat/completions", limits=("max_tokens", "max_completion_tokens")),
-        Api("/v1/completions", limits=("max_tokens",)),
-        Api("/v1/responses", dialect="responses", limits=("max_output_tokens",)),
-        Api("/v1/messages", dialect="anthropic", limits=("max_tokens",)),
+        Api("/v1/chat/completions", limits=("max_tokens", "max_completion_tokens"), events=True),
+        Api("/v1/completions", limits=("max_tokens",), events=True),
+        Api("/v1/responses", dialect="responses", limits=("max_output_tokens",), events=True),
+        Api("/v1/messages", dialect="anthropic", limits=("max_tokens",), events=True),
         Api("/v1/messages/count_tokens", "peek", dialect="anthropic"),
         Api("/tokenize", "peek"),
         Api("/detokenize", "peek"),
@@ -101,7 +102,7 @@ class OpenAIApi:
                 visit.ask, attempt = await self._stored(visit, scope)
             else:
                 ask, attempt = await self._asked(visit, api, scope, receive)
-                visit.ask = with_patience(ask, visit, send, self._desk.settings)
+                visit.ask = with_patience(ask, visit, send, self._desk.settings) if api.events else ask
             passing = Pass(await self._pipeline.forward(visit.ask, attempt), visit, self._desk.settings.send_timeout)
             await passing(send)
         except BaseException as exc:

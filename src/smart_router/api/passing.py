@@ -1,11 +1,15 @@
 """Passes an answer back to the client as it comes, and closes the exchange exactly once."""
 
+import msgspec
+
 from smart_router.api.asgi import Send
-from smart_router.api.envelopes import stream_error
+from smart_router.api.envelopes import Dialect, stream_error
 from smart_router.api.relay import decided_headers
 from smart_router.api.visit import Visit
-from smart_router.errors import UpstreamError
+from smart_router.errors import BackendBroke, BackendRejected, UpstreamError
 from smart_router.exchange import Passage
+
+MOST_OF_AN_EVENT = 1024 * 1024  # bytes of an answer that is no stream
 
 
 class Pass:
@@ -30,14 +34,15 @@ class Pass:
 
     async def _pass(self, send: Send) -> None:
         passage, answer, presence = self._passage, self._passage.answer, self._visit.presence
+        if self._visit.started and not answer.events:
+            await self._pass_as_event(send)
+            return
         data = await passage.chunk()
         if answer.complete:  # in one piece
             passage.close()
         presence.all_read()  # of an upload that was answered early, too
         if not self._visit.started:
             await self._begin(send)
-        elif not answer.events:
-            data = await self._as_event(data)
         while not answer.complete:
             if data:
                 message = {"type": "http.response.body", "body": data, "more_body": True}
@@ -59,10 +64,41 @@ class Pass:
         start: dict[str, object] = {"type": "http.response.start", "status": answer.status, "headers": headers}
         await visit.presence.send(send, start, self._within_s)
 
-    async def _as_event(self, data: bytes) -> bytes:
+    async def _pass_as_event(self, send: Send) -> None:
         """An answer, such as a refusal, that is no stream, to a client that is told by one already."""
-        parts = [data]
+        passage, visit = self._passage, self._visit
+        try:
+            event = _event_of(await self._whole(), passage.answer.status, visit.dialect)
+        except UpstreamError as exc:
+            passage.failure = None if isinstance(exc, BackendRejected) else exc
+            event = stream_error(exc, passage.ask.request_id, visit.dialect)
+        passage.close()
+        await visit.presence.send(send, {"type": "http.response.body", "body": event}, self._within_s)
+
+    async def _whole(self) -> bytes:
+        whole = await self._passage.chunk()
         while not self._passage.answer.complete:
-            parts.append(await self._passage.chunk())
-        lines = b"".join(parts).splitlines()
-        return b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
+            if len(whole) > MOST_OF_AN_EVENT:
+                raise BackendBroke("the model server's answer is no stream, and too long for an event of one")
+            whole += await self._passage.chunk()
+        return whole
+
+
+def _event_of(answer: bytes, status: int, dialect: Dialect) -> bytes:
+    """
+    Raises:
+        UpstreamError: it is nothing that a client's reader of events could read.
+    """
+    if not _is_object(answer):
+        if status >= 400:
+            raise BackendRejected("the model server refused the request", status=status)
+        raise BackendBroke("the model server's answer is no stream")
+    name = b"event: error\n" if status >= 400 and dialect != "openai" else b""  # without it, Anthropic's hear nothing
+    return name + b"".join(b"data: " + line + b"\n" for line in answer.splitlines()) + b"\n"
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(body), dict)
+    except (ValueError, RecursionError):
+        return False
