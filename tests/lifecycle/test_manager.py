@@ -140,7 +140,34 @@ async def test_a_wake_that_takes_too_long_has_failed(start: Start) -> None:
     router.servers.hold("wake", "a")
     with pytest.raises(ModelNotReady, match="could not be woken"):
         await router.served("a")
-    assert router.report("a").trouble == "it took too long"
+    late = (
+        'model "a" at http://a:8000: not awake within MODEL_LOAD_TIMEOUT (0.05 s); see its server\'s log, or raise it'
+    )
+    assert router.report("a").trouble == late
+
+
+async def test_a_server_that_the_router_starts_has_time_to_say_why_it_is_late(start: Start) -> None:
+    router = await start(registry_of(a_sleeper("a", lifecycle="process")), Servers(), model_load_timeout=0.05)
+    wake = router.servers.hold("wake", "a")
+    router.servers.fail("wake", "a", LifecycleFailed("was not healthy; see its log"))
+    request = router.begin("a")
+    await until(lambda: router.servers.times("wake", "a"))
+    await asyncio.sleep(0.2)
+    wake()
+    with pytest.raises(ModelNotReady, match="could not be woken"):
+        await request
+    assert router.report("a").trouble == "was not healthy; see its log"
+
+
+async def test_one_that_is_awake_and_does_not_answer_has_failed(start: Start) -> None:
+    router = await start(registry_of(A), Servers(), health_timeout=0.01)
+    router.servers.hold("ask", "a")
+    with pytest.raises(ModelNotReady, match="could not be woken"):
+        await router.served("a")
+    mute = (
+        'model "a" at http://a:8000 is awake, but did not answer its first question within 0.3 s (30 x HEALTH_TIMEOUT)'
+    )
+    assert router.report("a").trouble == mute
 
 
 async def test_only_so_many_requests_may_wait(start: Start) -> None:

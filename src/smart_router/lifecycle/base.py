@@ -9,6 +9,8 @@ from smart_router.registry import Model
 
 Seen = Literal["awake", "sleeping"]
 
+ENDS_WITH_US = "process"  # the one lifecycle whose servers this process started: nobody else will stop them
+
 
 class ModelReport(Struct, frozen=True):
     """How a model that comes and goes stands, for people and metrics. Moments are seconds since the epoch."""

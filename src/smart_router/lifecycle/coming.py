@@ -1,12 +1,16 @@
 """One server of a model wakes: it is told to, then asked something."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 import structlog
 
 from smart_router.errors import BackendUnreachable, LifecycleFailed, RouterError
+from smart_router.lifecycle.backoff import LONGEST_S
+from smart_router.lifecycle.base import ENDS_WITH_US
 from smart_router.lifecycle.gate import Gate
+from smart_router.lifecycle.left import GUARDIAN_NEEDS_S
 from smart_router.lifecycle.place import Place
 from smart_router.lifecycle.probe import prove
 from smart_router.lifecycle.residence import Residence
@@ -48,11 +52,17 @@ class Comer:
 
     async def _come(self, residence: Residence, place: Place) -> Exception | None:
         model, endpoint, settings = residence.model, place.endpoint, self._settings
+        load_s, probe_s = settings.model_load_timeout, settings.health_timeout * PROBE_TIMEOUTS
+        own_words_s = _own_words_s(settings) if model.lifecycle == ENDS_WITH_US else 0.0
+        who = f'model "{model.id}" at {endpoint}'
+        late = f"{who}: not awake within MODEL_LOAD_TIMEOUT ({load_s:g} s); see its server's log, or raise it"
+        mute = (
+            f"{who} is awake, but did not answer its first question within {probe_s:g} s "
+            f"({PROBE_TIMEOUTS} x HEALTH_TIMEOUT)"
+        )
         try:
-            async with asyncio.timeout(settings.model_load_timeout):
-                await residence.kind.wake(model, endpoint)
-            async with asyncio.timeout(settings.health_timeout * PROBE_TIMEOUTS):
-                await prove(self._fleet.upstream(model.id), model, endpoint)
+            await in_time(residence.kind.wake(model, endpoint), load_s + own_words_s, late)
+            await in_time(prove(self._fleet.upstream(model.id), model, endpoint), probe_s, mute)
         except Exception as exc:
             place.backoff.failed(residence.now())
             place.trouble = told(exc)
@@ -79,6 +89,30 @@ async def first(tasks: "Iterable[asyncio.Task[Exception | None]]") -> Exception 
         for task in done:
             trouble = None if trouble is None else _result(task)
     return trouble
+
+
+async def in_time(doing: Coroutine[Any, Any, None], limit_s: float, late: str) -> None:
+    """
+    Raises:
+        LifecycleFailed: *late*: it was not done within *limit_s*.
+    """
+    try:
+        async with asyncio.timeout(limit_s) as bound:
+            await doing
+    except TimeoutError:
+        if bound.expired():
+            raise LifecycleFailed(late) from None
+        raise
+
+
+def longest_wake_s(settings: Settings) -> float:
+    """After so long it is known whether a model wakes, once that has begun."""
+    return settings.model_load_timeout + _own_words_s(settings) + settings.health_timeout * PROBE_TIMEOUTS
+
+
+def _own_words_s(settings: Settings) -> float:
+    """For a kind that starts servers: a pause before that, stopping one that is late, and saying what its log says."""
+    return LONGEST_S + settings.process_stop_timeout + GUARDIAN_NEEDS_S
 
 
 def _result(task: "asyncio.Task[Exception | None]") -> Exception | None:

@@ -8,7 +8,7 @@ import structlog
 from smart_router.decide.arenas import Tenant, arenas, preloaded
 from smart_router.errors import ConfigurationError
 from smart_router.lifecycle.arena import Arena, Hands
-from smart_router.lifecycle.base import Lifecycle
+from smart_router.lifecycle.base import ENDS_WITH_US, Lifecycle
 from smart_router.lifecycle.residence import Residence
 from smart_router.registry import Model, Registry
 from smart_router.settings import Settings
@@ -16,8 +16,6 @@ from smart_router.settings import Settings
 log = structlog.get_logger("lifecycle")
 
 Kinds = Mapping[str, Callable[[Settings], Lifecycle]]
-
-ENDS_WITH_US = "process"  # the one lifecycle whose servers this process started: nobody else will stop them
 
 
 class Inventory:

@@ -9,7 +9,7 @@ import structlog
 
 from smart_router.errors import BackendUnreachable, LifecycleFailed, StoreUnavailable
 from smart_router.lifecycle.agreement import Agreement, Note
-from smart_router.lifecycle.coming import Comer, first, told
+from smart_router.lifecycle.coming import Comer, first, in_time, told
 from smart_router.lifecycle.gate import Gate
 from smart_router.lifecycle.place import Place
 from smart_router.lifecycle.quiet import Quiet
@@ -121,10 +121,11 @@ class Mover:
 
     async def _leave(self, residence: Residence, place: Place) -> Exception | None:
         """What stands against believing that it sleeps there. Who is gone has left."""
-        model, endpoint, trouble = residence.model, place.endpoint, None
+        model, endpoint, load_s, trouble = residence.model, place.endpoint, self._settings.model_load_timeout, None
+        who = f'model "{model.id}" at {endpoint}'
+        late = f"{who}: not asleep within MODEL_LOAD_TIMEOUT ({load_s:g} s); see its server's log, or raise it"
         try:
-            async with asyncio.timeout(self._settings.model_load_timeout):
-                await residence.kind.sleep(model, endpoint)
+            await in_time(residence.kind.sleep(model, endpoint), load_s, late)
         except Exception as exc:
             trouble = exc
         try:
@@ -134,7 +135,7 @@ class Mover:
             place.silent(told(exc), gone=isinstance(exc, BackendUnreachable))
         if not place.holds:
             return None
-        return trouble or LifecycleFailed(f'model "{model.id}" at {endpoint}: told to sleep, it is still awake')
+        return trouble or LifecycleFailed(f"{who}: told to sleep, it is still awake")
 
     async def _did_sleep(self, residence: Residence) -> None:
         now, took_s = residence.now(), residence.now() - residence.began_at
