@@ -5,8 +5,10 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from smart_router.errors import BackendAway, BackendBroke, BackendBusy
+from smart_router.errors import BackendAway, BackendBroke, BackendBusy, LifecycleFailed
+from smart_router.registry import Model
 from smart_router.settings import Settings
+from smart_router.upstream.base import key_header
 from smart_router.upstream.pool import Pools
 from smart_router.upstream.response import Response
 
@@ -14,6 +16,7 @@ MOST_OF_A_REASON = 500  # characters
 MOST_BYTES = 4 * 1024 * 1024
 JSON = ((b"content-type", b"application/json"),)
 NO_ROUTE = {404, 405}
+WRONG_KEY = "its server does not take the router's key: correct its api_key in the registry"
 
 _T = TypeVar("_T")
 
@@ -47,7 +50,8 @@ class Told(Struct, frozen=True):
 
 class Calls:
     """
-    Looking takes `HEALTH_TIMEOUT` at most, changing something `MODEL_LOAD_TIMEOUT`; who waits less cancels.
+    Looking takes `HEALTH_TIMEOUT` at most, changing something `MODEL_LOAD_TIMEOUT`; who waits less cancels. The model's
+    key goes along: vLLM's own guards what begins with /v1, a proxy's may guard all.
 
     Raises, from all:
         UpstreamError: there is no answer, or only one that says that nobody is there to give it.
@@ -63,22 +67,31 @@ class Calls:
     async def close(self) -> None:
         self._pools.close()
 
-    async def get(self, endpoint: str, path: bytes, within_s: float | None = None) -> Told:
+    async def get(self, model: Model, endpoint: str, path: bytes, within_s: float | None = None) -> Told:
         """A server that fails at this is no better than one that does not answer."""
         within_s = self._look_s if within_s is None else within_s
-        told = await _told(await self._pools.to(endpoint).request(b"GET", path, within_s=within_s), within_s)
+        request = self._pools.to(endpoint).request(b"GET", path, key_header(model), within_s=within_s)
+        told = await _told(await request, within_s)
         if told.status >= 500:
             raise BackendBroke(f"{path.decode()} was answered with {told.status}")
         return told
 
-    async def sleeps(self, endpoint: str) -> bool | None:
-        """None: the server does not say; only in development mode vLLM does, and only so it can be put to sleep."""
-        told = await self.get(endpoint, b"/is_sleeping")
+    async def sleeps(self, model: Model, endpoint: str) -> bool | None:
+        """
+        None: the server does not say; only in development mode vLLM does, and only so it can be put to sleep.
+
+        Raises:
+            LifecycleFailed: it does not take the model's key.
+        """
+        told = await self.get(model, endpoint, b"/is_sleeping")
+        if told.status == 401:
+            raise LifecycleFailed(f'model "{model.id}" at {endpoint}: {WRONG_KEY}')
         said = told.read(_Sleeping) if told.status == 200 else None
         return said.is_sleeping if said else None
 
-    async def post(self, endpoint: str, path: bytes, body: dict[str, Any] | None = None) -> Told:
+    async def post(self, model: Model, endpoint: str, path: bytes, body: dict[str, Any] | None = None) -> Told:
         headers, data = ((), b"") if body is None else (JSON, msgspec.json.encode(body))
+        headers = (*headers, *key_header(model))
         request = self._pools.to(endpoint).request(b"POST", path, headers, data, within_s=self._change_s)
         return await _told(await request, self._change_s)
 

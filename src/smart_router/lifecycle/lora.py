@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from smart_router.errors import BackendAsleep, LifecycleFailed
 from smart_router.lifecycle.base import Seen
-from smart_router.lifecycle.calls import Calls, Told
+from smart_router.lifecycle.calls import WRONG_KEY, Calls, Told
 from smart_router.registry import Model
 from smart_router.settings import Settings
 from smart_router.upstream.base import SLEEPS
@@ -36,31 +36,33 @@ class Lora:
 
     async def look(self, model: Model, endpoint: str) -> Seen:
         """An adapter sleeps when its server does."""
-        if not await self._listed(model, endpoint) or await self._calls.sleeps(endpoint):
+        if not await self._listed(model, endpoint) or await self._calls.sleeps(model, endpoint):
             return "sleeping"
         return "awake"
 
     async def wake(self, model: Model, endpoint: str) -> None:
-        if await self._calls.sleeps(endpoint):
+        if await self._calls.sleeps(model, endpoint):
             raise BackendAsleep(SLEEPS)
         if await self._listed(model, endpoint):
             return
         assert model.lora is not None
         ask = {"lora_name": model.served_name, "lora_path": model.lora.path}
-        told = await self._calls.post(endpoint, b"/v1/load_lora_adapter", ask)
+        told = await self._calls.post(model, endpoint, b"/v1/load_lora_adapter", ask)
         if not await self._listed(model, endpoint):  # somebody else may have been quicker
             raise _failed(model, endpoint, f'cannot be loaded from "{model.lora.path}"', told)
 
     async def sleep(self, model: Model, endpoint: str) -> None:
         if not await self._listed(model, endpoint):
             return
-        told = await self._calls.post(endpoint, b"/v1/unload_lora_adapter", {"lora_name": model.served_name})
+        told = await self._calls.post(model, endpoint, b"/v1/unload_lora_adapter", {"lora_name": model.served_name})
         if await self._listed(model, endpoint):
             raise _failed(model, endpoint, "cannot be unloaded", told)
 
     async def _listed(self, model: Model, endpoint: str) -> bool:
-        told = await self._calls.get(endpoint, b"/v1/models")
+        told = await self._calls.get(model, endpoint, b"/v1/models")
         found = told.read(_Models)
+        if told.status == 401:
+            raise LifecycleFailed(f"{_who(model, endpoint)}: {WRONG_KEY}")
         if told.status != 200 or found is None:
             raise LifecycleFailed(
                 f"{_who(model, endpoint)}: no list of models at /v1/models ({told.status}: {told.reason}): "

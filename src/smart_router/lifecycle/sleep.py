@@ -54,11 +54,11 @@ class Sleep:
         await self._calls.close()
 
     async def look(self, model: Model, endpoint: str) -> Seen:
-        sleeps = await self._calls.sleeps(endpoint)
+        sleeps = await self._calls.sleeps(model, endpoint)
         if sleeps is None:
             raise LifecycleFailed(f"{_who(model, endpoint)}: no /is_sleeping: {ADVICE}")
         if not sleeps and endpoint not in self._asked:  # so that nobody waits for it when it is to make room
-            self._asked[endpoint] = asyncio.create_task(self._pretends(endpoint))
+            self._asked[endpoint] = asyncio.create_task(self._pretends(model, endpoint))
         return "sleeping" if sleeps else "awake"
 
     async def wake(self, model: Model, endpoint: str) -> None:
@@ -72,10 +72,10 @@ class Sleep:
             raise LifecycleFailed(f"{_who(model, endpoint)}: /wake_up was answered, but it sleeps on")
 
     async def sleep(self, model: Model, endpoint: str) -> None:
-        if await self.look(model, endpoint) == "sleeping" and await self._depth(endpoint) != "awake":
+        if await self.look(model, endpoint) == "sleeping" and await self._depth(model, endpoint) != "awake":
             return
         asking = self._asked.get(endpoint)
-        if await (self._pretends(endpoint) if asking is None or asking.done() else asyncio.shield(asking)):
+        if await (self._pretends(model, endpoint) if asking is None or asking.done() else asyncio.shield(asking)):
             raise LifecycleFailed(f"{_who(model, endpoint)}: asleep it would free nothing: {ADVICE}")
         await self._post(model, endpoint, b"/sleep?level=%d&mode=wait" % model.sleep_level)
         if not await self._until(lambda: self._is_asleep(model, endpoint)):
@@ -90,7 +90,7 @@ class Sleep:
         the weights are there again, the server sleeps on and answers nobody from garbage.
         """
         await self._post(model, endpoint, b"/wake_up?tags=weights")
-        told = await self._calls.post(endpoint, b"/collective_rpc", {"method": "reload_weights"})
+        told = await self._calls.post(model, endpoint, b"/collective_rpc", {"method": "reload_weights"})
         if told.status != 200:
             raise LifecycleFailed(
                 f"{_who(model, endpoint)}: its weights cannot be read again after sleep level 2: "
@@ -100,13 +100,13 @@ class Sleep:
 
     async def _weights_are_gone(self, model: Model, endpoint: str) -> bool:
         """As the server says, which people may have put to sleep otherwise than we would, else as we would have."""
-        depth = await self._depth(endpoint)
+        depth = await self._depth(model, endpoint)
         return depth == "discard_all" if depth else model.sleep_level == 2
 
-    async def _depth(self, endpoint: str) -> Depth | None:
+    async def _depth(self, model: Model, endpoint: str) -> Depth | None:
         """Of its shallowest engine; None: it does not say."""
         try:
-            told = await self._calls.get(endpoint, b"/metrics")
+            told = await self._calls.get(model, endpoint, b"/metrics")
         except UpstreamError:
             return None
         return read_depth(told.body) if told.status == 200 else None
@@ -116,7 +116,7 @@ class Sleep:
 
     async def _is_asleep(self, model: Model, endpoint: str) -> bool:
         return await self.look(model, endpoint) == "sleeping" and (
-            await self._depth(endpoint) in (DEPTHS[model.sleep_level], None)
+            await self._depth(model, endpoint) in (DEPTHS[model.sleep_level], None)
         )
 
     async def _until(self, holds: Callable[[], Awaitable[bool]]) -> bool:
@@ -128,17 +128,17 @@ class Sleep:
             await asyncio.sleep(PAUSE_S)
         return True
 
-    async def _pretends(self, endpoint: str) -> bool:
+    async def _pretends(self, model: Model, endpoint: str) -> bool:
         """Whether the server says of itself that it would free nothing. A CPU has no memory to free: there it may."""
         try:
-            told = await self._calls.get(endpoint, b"/server_info?config_format=json", EXPLAINS_ITSELF_S)
+            told = await self._calls.get(model, endpoint, b"/server_info?config_format=json", EXPLAINS_ITSELF_S)
         except UpstreamError:
             return False
         info = told.read(_Info)
         return info is not None and info.vllm_config.model_config.enable_sleep_mode is False and info.vllm_config.on_gpu
 
     async def _post(self, model: Model, endpoint: str, path: bytes) -> None:
-        told = await self._calls.post(endpoint, path)
+        told = await self._calls.post(model, endpoint, path)
         if told.status == 200:
             return
         name = path.partition(b"?")[0].decode()
