@@ -34,6 +34,17 @@ async def test_what_does_not_load_says_why(start: Start) -> None:
             await router.manager.load("a")
 
 
+async def test_a_model_whose_server_was_killed_is_not_loaded(start: Start) -> None:
+    router = await start(registry_of(A), Servers("a"))
+    router.servers.gone.add("http://a:8000")
+    await until(lambda: router.state("a") == "unknown")
+    with pytest.raises(LifecycleFailed, match='model "a" cannot be told to wake: http://a:8000: refused'):
+        await router.manager.load("a")
+    router.servers.gone.clear()
+    await until(lambda: router.state("a") == "awake")
+    await router.manager.load("a")
+
+
 async def test_a_model_is_put_to_sleep(start: Start) -> None:
     router = await start(registry_of(A), Servers("a"))
     await router.manager.unload("a")

@@ -47,10 +47,11 @@ class Orders:
         Raises:
             UnknownModel
             NotManaged, NoRoom: it cannot be, as things stand.
-            ModelNotReady, LifecycleFailed: it could not be woken.
+            ModelNotReady, LifecycleFailed: it could not be woken, or its server answers no more.
         """
         residence = self._managed(model)
         if not self._fleet.is_shut(model):
+            _refuse_silent(residence)
             return
         residence.waking.clear()
         try:
@@ -121,3 +122,11 @@ class Orders:
         waiting = len(residence.waiters) + residence.known.told.waiting
         if requests or waiting or residence.motion == "coming" or residence.barred:
             raise ModelBusy(f"{residence.id} has {requests} requests, and {waiting} wait for it; try again later")
+
+
+def _refuse_silent(residence: Residence) -> None:
+    """A server that answers no more keeps its requests, as it may be back the next moment; it is not awake for that."""
+    if not residence.awake:
+        troubles = (f"{place.endpoint}: {place.trouble}" for place in residence.places.values() if place.trouble)
+        why = next(troubles, "none of its servers has an address")
+        raise LifecycleFailed(f'model "{residence.id}" cannot be told to wake: {why}')
