@@ -128,7 +128,15 @@ def a_world_registry() -> Registry:
 class World:
     """A control plane whose models are awake, but for `org/small` and `lone`."""
 
-    def __init__(self, upstream: FakeUpstream, *, soon_s: float = WITHIN_S, key: str | None = KEY, **of: Any) -> None:
+    def __init__(
+        self,
+        upstream: FakeUpstream,
+        *,
+        soon_s: float = WITHIN_S,
+        late_s: float | None = None,
+        key: str | None = KEY,
+        **of: Any,
+    ) -> None:
         self.upstream, self.metrics = upstream, Metrics()
         self.settings = settings(api_key=key, **of)
         registry = a_world_registry()
@@ -148,7 +156,8 @@ class World:
         install_error_handlers(self.app)
         self.app.include_router(ops_routes(self.ops, door))
         self.app.include_router(model_routes(Catalogue(registry, self.fleet, standing), door))
-        self.app.include_router(lifecycle_routes(standing, self.manager, door, self.settings, soon_s=soon_s))
+        routes = lifecycle_routes(standing, self.manager, door, self.settings, soon_s=soon_s, late_s=late_s)
+        self.app.include_router(routes)
 
 
 @pytest.fixture
@@ -300,8 +309,19 @@ async def test_who_waits_is_answered_when_it_is_awake(upstream: FakeUpstream) ->
     assert (answer.status_code, answer.json()["state"]) == (200, "awake")
 
 
+async def test_who_waits_is_told_what_comes_a_little_after_the_longest_time_to_load(upstream: FakeUpstream) -> None:
+    world = World(upstream, model_load_timeout=0.01)
+    world.manager.hold()
+    async with served(world) as client:
+        asked = asyncio.create_task(client.post(f"/models/{SMALL}/load?wait=true"))
+        await asyncio.wait_for(world.manager.heard.wait(), WITHIN_S)
+        await asyncio.sleep(0.2)
+        world.manager.let_go()
+        assert (await asked).status_code == 200
+
+
 async def test_nobody_waits_for_ever(upstream: FakeUpstream) -> None:
-    world = World(upstream, model_load_timeout=0.05)
+    world = World(upstream, late_s=0.05)
     world.manager.hold()
     answer = await told(world, "POST", f"/models/{SMALL}/load?wait=true")
     assert (answer.status_code, answer.json()["state"]) == (202, "loading")

@@ -34,6 +34,13 @@ async def test_what_does_not_load_says_why(start: Start) -> None:
             await router.manager.load("a")
 
 
+async def test_what_does_not_load_in_time_says_so(start: Start) -> None:
+    router = await start(registry_of(A), Servers(), model_load_timeout=0.05)
+    router.servers.hold("wake", "a")
+    with pytest.raises(LifecycleFailed, match=r"not awake within MODEL_LOAD_TIMEOUT \(0\.05 s\)"):
+        await router.manager.load("a")
+
+
 async def test_a_model_whose_server_was_killed_is_not_loaded(start: Start) -> None:
     router = await start(registry_of(A), Servers("a"))
     router.servers.gone.add("http://a:8000")

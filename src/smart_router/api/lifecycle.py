@@ -13,15 +13,17 @@ from smart_router.api.auth import Door
 from smart_router.decide.swap import State
 from smart_router.errors import LifecycleFailed, OrderFailed
 from smart_router.lifecycle.base import ModelReport
+from smart_router.lifecycle.coming import longest_wake_s
 from smart_router.lifecycle.standing import ALWAYS, GroupReport, Manager, Standing, takes_room
 from smart_router.registry import Lifecycle
 from smart_router.settings import Settings
 
 log = structlog.get_logger("lifecycle")
 
+SLACK_S = 2.0  # beyond the longest wake: what became of it is better told than that it goes on
 SOON_S = 1.0  # who does not want to wait is still told what is so by then: most refusals, and a quick wake
 Order = Callable[[str], Coroutine[Any, Any, None]]
-Wait = Annotated[bool, Query(description="Answer when it is done, at most after MODEL_LOAD_TIMEOUT.")]
+Wait = Annotated[bool, Query(description="Answer when it is done, or has failed: MODEL_LOAD_TIMEOUT bounds that.")]
 
 
 class ModelStanding(BaseModel):
@@ -113,10 +115,17 @@ class Orders:
 
 
 def lifecycle_routes(
-    standing: Standing, manager: Manager, door: Door, settings: Settings, *, soon_s: float = SOON_S
+    standing: Standing,
+    manager: Manager,
+    door: Door,
+    settings: Settings,
+    *,
+    soon_s: float = SOON_S,
+    late_s: float | None = None,
 ) -> APIRouter:
+    """Who waits for an order waits for *late_s*: unless given, until it is known what became of it."""
     routes = APIRouter(prefix="/models", tags=["models that come and go"])
-    orders = Orders(manager)
+    orders, late_s = Orders(manager), longest_wake_s(settings) + SLACK_S if late_s is None else late_s
     later: dict[int | str, dict[str, Any]] = {202: {"model": ModelStanding, "description": "Under way: see `state`."}}
 
     def admit(request: Request, order: str, id: str) -> None:
@@ -146,7 +155,7 @@ def lifecycle_routes(
         others are preloaded or pinned, or (`not_managed`) where it is always awake.
         """
         admit(request, "load", model_id)
-        if not await orders.load(model_id, settings.model_load_timeout if wait else soon_s):
+        if not await orders.load(model_id, late_s if wait else soon_s):
             response.status_code = 202
         return now(model_id)
 
@@ -157,7 +166,7 @@ def lifecycle_routes(
         where it has requests (`model_busy`), is preloaded or pinned (`model_kept`), or always awake (`not_managed`).
         """
         admit(request, "unload", model_id)
-        if not await orders.unload(model_id, settings.model_load_timeout if wait else soon_s):
+        if not await orders.unload(model_id, late_s if wait else soon_s):
             response.status_code = 202
         return now(model_id)
 

@@ -26,10 +26,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the whole answer as 
 UrlOfOrder = Annotated[str | None, typer.Option("--url", help="The router's address; default: SMART_ROUTER_URL.")]
 KeyOfOrder = Annotated[str | None, typer.Option("--key", help="A key of it with the scope admin; default: API_KEY.")]
 Id = Annotated[str, typer.Argument(help="The model's id, as `smart-router models` shows it.")]
-Wait = Annotated[bool, typer.Option(help="Wait until it is done, at most for the router's MODEL_LOAD_TIMEOUT.")]
+Wait = Annotated[
+    bool, typer.Option(help="Wait until it is done or has failed, which the router's MODEL_LOAD_TIMEOUT bounds.")
+]
 
 EVERY_S = 2.0
-LONGEST_WAIT_S = 3660.0  # a little more than a router may wait
+LONGEST_WAIT_S = 3900.0  # a little more than a router may wait
 COLOURS = {
     "awake": "green",
     "sleeping": "dim",
@@ -147,7 +149,9 @@ def _ordered(router: Router, order: str, id: str, wait: bool, as_json: bool) -> 
     answer = router.ask("POST", _path(id, order) + ("?wait=true" if wait else ""), LONGEST_WAIT_S)
     _tell(answer.body, as_json)
     if wait and answer.status != 200:
-        fail(f"{id}: not done within the router's MODEL_LOAD_TIMEOUT, and still under way; see `smart-router models`")
+        fail(
+            f"{id}: not done long after the router's MODEL_LOAD_TIMEOUT, and still under way; see `smart-router models`"
+        )
 
 
 def _tell(model: dict[str, Any], as_json: bool) -> None:

@@ -6,7 +6,7 @@ from smart_router.lifecycle import KINDS
 from smart_router.lifecycle.agreement import Agreement
 from smart_router.lifecycle.arena import Hands, Planner
 from smart_router.lifecycle.base import ModelReport
-from smart_router.lifecycle.coming import Comer
+from smart_router.lifecycle.coming import Comer, longest_wake_s
 from smart_router.lifecycle.gate import Gate
 from smart_router.lifecycle.inventory import Inventory, Kinds
 from smart_router.lifecycle.looking import Looker
@@ -42,7 +42,7 @@ class Manager:
         mover = Mover(gate, comer, quiet, agreement, settings, metrics)
         hands = Hands(gate, looker, comer, mover, quiet, agreement, planner, settings.lifecycle_interval, fleet.now)
         self._inventory = Inventory(KINDS if kinds is None else kinds, settings, hands)
-        self._orders = Orders(registry, self._inventory, fleet, mover, agreement, settings.model_load_timeout)
+        self._orders = Orders(registry, self._inventory, fleet, mover, agreement, longest_wake_s(settings))
         self._registry = registry
         self._fleet = fleet
         self._gate = gate

@@ -25,7 +25,10 @@ log = structlog.get_logger("lifecycle")
 
 
 class Orders:
-    """Waking and putting to sleep have to be asked for once; *load_s* bounds a wait for the former."""
+    """
+    Waking and putting to sleep have to be asked for once; *load_s* bounds a wait for the former, and should be so long
+    that what goes wrong is heard of within it.
+    """
 
     def __init__(
         self, registry: Registry, inventory: Inventory, fleet: Fleet, mover: Mover, agreement: Agreement, load_s: float
