@@ -1,5 +1,6 @@
 """What the vLLM kind does beyond the contract: sleep, load, and which models it serves."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -45,9 +46,19 @@ async def test_a_server_of_other_models_is_trouble_that_names_them(
     upstream: VllmUpstream, server: ScriptedServer
 ) -> None:
     """Every request to it would be a 404."""
-    scripted(server, AWAKE, OTHERS)
+    scripted(server, AWAKE, OTHERS, answer(404, b'{"error": {"message": "The model `m` does not exist."}}'))
     with pytest.raises(BackendModelMissing, match=r"serves one, two, but not m: .*--served-model-name m"):
         await upstream.check(a_model("m"), server.url)
+
+
+async def test_a_name_that_it_answers_to_need_not_be_listed(upstream: VllmUpstream, server: ScriptedServer) -> None:
+    """vLLM's LoRA resolvers load an adapter when it is first asked for, and list it from then on."""
+    scripted(server, AWAKE, OTHERS, answer(200, b'{"count": 1}'))
+    model = a_model("m", api_key="sk-1")
+    assert "lists one, two, but not m" in await upstream.check(model, server.url)
+    asked = server.requests[-1]
+    assert (asked.path, json.loads(asked.body)["model"]) == ("/tokenize", "m")
+    assert asked.headers["authorization"] == "Bearer sk-1"
 
 
 @pytest.mark.parametrize(
