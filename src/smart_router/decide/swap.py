@@ -35,6 +35,7 @@ class Occupant:
     awake_for_s: float = 0.0
     sessions: int = 0  # live ones that stand with it
     wake_s: float = 1.0  # what waking it takes
+    foreseen: bool = False  # sessions will likely go on to it soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ def plan(occupants: Sequence[Occupant], room: Room) -> Plan:
        c. There is none: the cheapest of those whose need is less makes room. An idle one sleeps at once; of busy ones
           one drains, as constant traffic would hold the place for ever. One that drains already goes before others.
        d. Those who could make room woke just now: it waits until the first of them has stayed long enough.
-    3. Who drains though nobody needs the place, any more, is resumed.
+    3. Sessions will likely go on to a model that nobody asks for yet: it is woken where there is room, or in place of
+       one that is idle, stands with no session, has stayed long enough and is not foreseen itself.
+    4. Who drains though nobody needs the place, any more, is resumed.
 
     A model that requests wait for makes room only for those that have waited longer, so that two models that wait for
     one place take turns; requests that come while it drains wait behind those for which it drains.
@@ -89,7 +92,9 @@ def plan(occupants: Sequence[Occupant], room: Room) -> Plan:
     arena.shrink()  # 1
     for claim in sorted(filter(_claims, occupants), key=_need):
         arena.place(claim)  # 2
-    return arena.plan()  # 3
+    for model in filter(_is_ahead, occupants):
+        arena.place_ahead(model)  # 3
+    return arena.plan()  # 4
 
 
 def worth(model: Occupant) -> float:
@@ -106,6 +111,7 @@ def worth(model: Occupant) -> float:
 
 _Need = tuple[int, float, str]
 _SURPLUS: _Need = (-1, 0.0, "")  # before all others
+_AHEAD: _Need = (3, 0.0, "")  # after all who are needed now
 
 
 def _need(model: Occupant) -> _Need:
@@ -114,11 +120,20 @@ def _need(model: Occupant) -> _Need:
         return 0, -model.waiting_for_s, model.model
     if model.wanted:
         return (1 if model.kept else 2), 0.0, ""
-    return 3, 0.0, ""
+    return 4, 0.0, ""
 
 
 def _claims(model: Occupant) -> bool:
     return model.state not in RESIDENT and (model.waiting > 0 or model.wanted)
+
+
+def _is_ahead(model: Occupant) -> bool:
+    return model.foreseen and model.state not in RESIDENT and not _claims(model)
+
+
+def _is_spare(model: Occupant) -> bool:
+    """Nobody will miss it soon, as far as is known."""
+    return not (model.in_flight or model.sessions or model.foreseen)
 
 
 class _Arena:
@@ -153,10 +168,14 @@ class _Arena:
             within = claim.group if self._then[claim.group] >= self._most(claim.group) else None
             if not self._make_room(within, _need(claim)):  # 2c
                 return
-        self._then[claim.group] += 1
-        if not self._full(self._now, claim.group):
-            self._now[claim.group] += 1
-            self._wake.append(claim.model)  # 2b
+        self._come(claim)
+
+    def place_ahead(self, model: Occupant) -> None:
+        if self._full(self._then, model.group):
+            within = model.group if self._then[model.group] >= self._most(model.group) else None
+            if not self._replace_spare(within):
+                return
+        self._come(model)
 
     def plan(self) -> Plan:
         leaving = self._leaving.values()
@@ -169,6 +188,12 @@ class _Arena:
             look_again_s=min(self._look_again_s, default=None),
         )
 
+    def _come(self, model: Occupant) -> None:
+        self._then[model.group] += 1
+        if not self._full(self._now, model.group):
+            self._now[model.group] += 1
+            self._wake.append(model.model)  # 2b
+
     def _make_room(self, within: str | None, need: _Need) -> bool:
         """One more leaves, of group *within* or of any; False: nobody can."""
         able = list(self._able(within, need))
@@ -178,9 +203,22 @@ class _Arena:
             self._look_again_s.extend(self._stays_s(model) for model in able if self._stays_s(model) > 0)  # 2d
         if leaves is None:
             return False
-        self._leaving[leaves.model] = leaves
-        self._then[leaves.group] -= 1
+        self._leave(leaves)
         return True
+
+    def _replace_spare(self, within: str | None) -> bool:
+        """As `_make_room`, for what is only foreseen."""
+        spare = [model for model in self._able(within, _AHEAD) if _is_spare(model)]
+        leaves = min((model for model in spare if self._stays_s(model) <= 0), key=_cheapest, default=None)
+        if leaves is None:
+            self._look_again_s.extend(map(self._stays_s, spare))
+            return False
+        self._leave(leaves)
+        return True
+
+    def _leave(self, model: Occupant) -> None:
+        self._leaving[model.model] = model
+        self._then[model.group] -= 1
 
     def _able(self, within: str | None, need: _Need) -> Iterator[Occupant]:
         """Those who may leave for *need*, now or later."""
