@@ -7,6 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from smart_router.decide.succession import Habits
+
 
 class Told(Struct, frozen=True):
     """What one router knows of one model. Durations in seconds."""
@@ -38,6 +40,18 @@ class Note(Struct, frozen=True):
     draining: bool | None = None
 
 
+class SharedHabits(Protocol):
+    """What sessions go on to, as all routers have counted it. It outlives them."""
+
+    async def add(self, habits: Habits) -> Habits:
+        """
+        Add what was counted here; returns what all have counted, this included.
+
+        Raises:
+            StoreUnavailable: it may have been added all the same.
+        """
+
+
 class Agreement(Protocol):
     """
     Between routers. An *arena* is what is decided together: a group, or all groups. A model has one name in all arenas.
@@ -48,6 +62,10 @@ class Agreement(Protocol):
     Raises, from all but `close`:
         StoreUnavailable: each router goes by what the servers say.
     """
+
+    @property
+    def habits(self) -> SharedHabits | None:
+        """None where there is no other router."""
 
     async def hold(self, arena: str, for_s: float) -> bool:
         """
@@ -83,6 +101,8 @@ class _Noted:
 
 class Alone:
     """There is no other router; notes are kept in the process."""
+
+    habits = None
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock

@@ -4,6 +4,7 @@ What routers of one Redis agree on, of models that come and go: one Lua script, 
     sr:{models}:lease:<arena>   string   the router that decides there, while the key lives
     sr:{models}:told:<arena>    hash     router -> when it told, until when it lives, how its models stand (JSON)
     sr:{models}:note:<model>    hash     used, woke, wake_s, pinned, draining: the router that drains it
+    sr:{models}:succession      hash     what sessions go on to: see `habits.py`
 
 `{models}` is a hash tag: all keys share a slot of a cluster. Times are Redis's own. Every key has a TTL. What cannot be
 read counts as absent, and so does all after Redis lost it; what a router tells next is there again. A master that fails
@@ -23,6 +24,7 @@ from smart_router.errors import StoreUnavailable
 from smart_router.lifecycle.agreement import Known, Note, Told
 from smart_router.sessions.batching import Script
 from smart_router.sessions.connection import connection_to
+from smart_router.sessions.habits import ADD, RedisHabits
 from smart_router.sessions.link import Part
 
 ALIVE_S = 10.0  # that a router counts as alive after it told, at least
@@ -57,7 +59,8 @@ class RedisAgreement:
         Raises:
             ConfigurationError: the URL is wrong.
         """
-        self._redis = connection_to(url, (_EXCHANGE, _NOTE, _HOLD, _LET_GO), timeout_s=timeout_ms / 1000)
+        self._redis = connection_to(url, (_EXCHANGE, _NOTE, _HOLD, _LET_GO, ADD), timeout_s=timeout_ms / 1000)
+        self.habits = RedisHabits(self._redis)
         self._alive_ms = _ms(alive_s)
         self._router = uuid4().hex
         self._arenas: set[str] = set()  # that this router took part in
