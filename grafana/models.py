@@ -192,6 +192,16 @@ LIFE = (
             bounds=more_is_worse(0.1, 1),
         ),
     ),
+    (
+        graph(
+            "Woken early",
+            "Models woken before anybody asked for them, per minute, and what came of it: no request within half a "
+            "minute is in vain. Zero unless PREDICTIVE_WAKE is on.",
+            "cpm",
+            Query(a_minute(METRICS.predicted_wakes, "model", outcome="used"), "{{model}} used"),
+            Query(a_minute(METRICS.predicted_wakes, "model", outcome="unused"), "{{model}} in vain"),
+        ),
+    ),
 )
 
 MODELS = Board(

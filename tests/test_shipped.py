@@ -40,6 +40,7 @@ PROMISED = {
     "model_wait_seconds": {"model"},
     "model_wakes_total": {"model", "outcome"},
     "model_evictions_total": {"model", "outcome"},
+    "predicted_wakes_total": {"model", "outcome"},
     "group_residents": {"group"},
     "group_max_resident": {"group"},
 }

@@ -61,7 +61,7 @@ class Waker(Protocol):
         """
 
     def used(self, model: str, session: str) -> None:
-        """It answers *session* now."""
+        """It answers *session* now. With PREDICTIVE_WAKE it is told of models that are always awake, too."""
 
 
 class Opened(Generic[_A]):
@@ -181,7 +181,7 @@ class Opener:
         return trouble
 
     def _note_use(self, model: Model, ask: Ask) -> None:
-        if model.managed and self._waker is not None:
+        if self._waker is not None and (model.managed or self._settings.predictive_wake):
             self._waker.used(model.id, f"{ask.caller}/{ask.session_id}")
 
 

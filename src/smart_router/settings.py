@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     wait_comment_interval: Seconds = 3.0  # between comments to a client that takes a stream, while its model wakes
     min_residency: float = Field(2.0, ge=0, le=3600)  # awake at least so long before another may take its place
     lifecycle_interval: Seconds = 1.0  # between two looks at servers of models that come and go
+    predictive_wake: bool = False  # the model that a session will likely ask next is woken early
     process_dir: Path | None = None  # logs and pid files of servers that are started; None: the user's state folder
     process_stop_timeout: Seconds = 15.0  # for such a server to end when told to; then it is killed
 

@@ -48,7 +48,14 @@ def everything(folder: Path, redis_url: str, program: str, scrape_s: float = 1) 
         )
         naps = {id: stack.enter_context(running(SimulatedModel(id, sleep_seconds=0.05))) for id in NAPS}
         swapping = stack.enter_context(
-            running_router(_with_naps(registry, naps), routing_mode="standard", min_residency=0, lifecycle_interval=0.2)
+            running_router(
+                _with_naps(registry, naps),
+                routing_mode="standard",
+                min_residency=0,
+                lifecycle_interval=0.2,
+                predictive_wake=True,
+                session_timeout=1,
+            )
         )
         jobs = {"smart-router": [router.url, swapping.url], "vllm": [server.url for server in models.all]}
         url = stack.enter_context(scraping(folder, program, jobs, scrape_s))

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from smart_router.decide.succession import LEAST_SEEN
 from tests.e2e.asking import ALOUD, FOLLOW_UP, PICTURE, PYTHON, a_png, a_session, a_wav, an_image, assistant, user
-from tests.e2e.models import Models
-from tests.e2e.routers import Router
+from tests.e2e.models import AGENT, Models
+from tests.e2e.routers import Router, until
 
 from .live import NAPS
 
@@ -33,6 +34,27 @@ def swaps(router: Router) -> None:
     """Each has to be woken, and the other put to sleep for it."""
     for model in NAPS:
         router.chatted("hi", model=model, max_tokens=5)
+
+
+def habit(router: Router) -> None:
+    """Sessions go from one model to another, until that is foreseen."""
+    for _ in range(LEAST_SEEN + 1):
+        session = a_session()
+        for model in (AGENT, NAPS[0]):
+            router.chatted("hi", model=model, session=session, max_tokens=1)
+
+
+def early(router: Router) -> None:
+    """What is foreseen is woken, and makes room before it is asked; the next time it is asked."""
+    for asked in reversed(NAPS):
+        router.chatted("hi", model=AGENT, session=a_session(), max_tokens=1)
+        until(lambda: _is_awake(router, NAPS[0]))
+        router.chatted("hi", model=asked, max_tokens=1)
+
+
+def _is_awake(router: Router, model: str) -> bool:
+    replicas = router.get("/health")["model_endpoints"]["naps"]["replicas"]
+    return any(replica["model"] == model and replica["status"] == "healthy" for replica in replicas)
 
 
 def _code(router: Router) -> None:

@@ -154,6 +154,8 @@ class Board:
 class FakeAgreement:
     """One router's part in a board."""
 
+    habits = None
+
     def __init__(self, board: Board | None = None) -> None:
         self.board = board or Board()
 

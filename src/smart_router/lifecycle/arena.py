@@ -11,6 +11,7 @@ from smart_router.decide.swap import Occupant, Plan, Room, State
 from smart_router.errors import StoreUnavailable
 from smart_router.lifecycle.agreement import Agreement, Known
 from smart_router.lifecycle.coming import Comer, joining
+from smart_router.lifecycle.foresight import Foresight
 from smart_router.lifecycle.gate import Gate
 from smart_router.lifecycle.hold import Hold
 from smart_router.lifecycle.looking import Looker
@@ -37,6 +38,7 @@ class Hands:
     mover: Mover
     quiet: Quiet
     agreement: Agreement
+    foresight: Foresight
     planner: Planner
     interval_s: float
     now: Callable[[], float]
@@ -112,6 +114,8 @@ class Arena:
     async def _step(self) -> float:
         """Returns in how many seconds the next one is due, if nothing happens."""
         await self._exchange()
+        for residence in self._residences.values():
+            self._hands.foresight.settle(residence)
         plan = self._planned()
         for residence in self._residences.values():
             residence.refused = residence.id in plan.refuse
@@ -135,6 +139,7 @@ class Arena:
             for residence in to_do.evict:
                 mover.evict(residence)
             for residence in to_do.wake:
+                self._hands.foresight.wakes(residence)
                 mover.wake(residence)
             for residence in to_do.join:
                 self._hands.comer.join(residence)
@@ -147,7 +152,8 @@ class Arena:
         return plan
 
     def _occupants(self) -> list[Occupant]:
-        return [occupant(r, self._hands.gate.in_flight(r)) for r in self._residences.values()]
+        gate, foresees = self._hands.gate, self._hands.foresight.foresees
+        return [occupant(r, gate.in_flight(r), foreseen=foresees(r.id)) for r in self._residences.values()]
 
     def _to_do(self, plan: Plan) -> _ToDo:
         known = self._residences

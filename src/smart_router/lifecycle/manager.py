@@ -7,6 +7,7 @@ from smart_router.lifecycle.agreement import Agreement
 from smart_router.lifecycle.arena import Hands, Planner
 from smart_router.lifecycle.base import ModelReport
 from smart_router.lifecycle.coming import Comer, longest_wake_s
+from smart_router.lifecycle.foresight import Foresight
 from smart_router.lifecycle.gate import Gate
 from smart_router.lifecycle.inventory import Inventory, Kinds
 from smart_router.lifecycle.looking import Looker
@@ -40,12 +41,15 @@ class Manager:
         gate = Gate(fleet)
         comer, looker, quiet = Comer(fleet, gate, settings), Looker(fleet, gate, settings), Quiet(fleet, gate)
         mover = Mover(gate, comer, quiet, agreement, settings, metrics)
-        hands = Hands(gate, looker, comer, mover, quiet, agreement, planner, settings.lifecycle_interval, fleet.now)
+        foresight = Foresight(registry, agreement.habits, metrics, fleet.now)
+        interval_s = settings.lifecycle_interval
+        hands = Hands(gate, looker, comer, mover, quiet, agreement, foresight, planner, interval_s, fleet.now)
         self._inventory = Inventory(KINDS if kinds is None else kinds, settings, hands)
         self._orders = Orders(registry, self._inventory, fleet, mover, agreement, longest_wake_s(settings))
         self._registry = registry
         self._fleet = fleet
         self._gate = gate
+        self._foresight = foresight if settings.predictive_wake else None
         self.check(registry)
 
     def check(self, registry: Registry) -> None:
@@ -59,15 +63,21 @@ class Manager:
         """Returns when models that are awake get requests, as far as their servers answer in time."""
         self._fleet.may_wake, self._fleet.on_asleep = self.may_wake, self._found_asleep
         await self._inventory.form(self._registry)
+        if self._foresight is not None:
+            self._foresight.start()
 
     async def close(self) -> None:
         """Who waits is told so; what this process started ends."""
+        if self._foresight is not None:
+            await self._foresight.close()
         await self._inventory.close()
 
     async def change(self, registry: Registry) -> None:
         """Once the fleet has changed: models that stay keep their state. Returns as `start` does."""
         self._registry = registry
         self._orders.know(registry)
+        if self._foresight is not None:
+            self._foresight.change(registry)
         await self._inventory.form(registry)
 
     async def awake(self, model: str, within_s: float) -> None:
@@ -87,10 +97,12 @@ class Manager:
         await residence.wait(residence.model.max_queue, within_s)
 
     def used(self, model: str, session: str) -> None:
-        """It answers *session* now."""
+        """It answers *session* now; of models that are always awake, only foresight wants to know that."""
         residence = self._inventory.residences.get(model)
         if residence is not None:
             residence.used(session)
+        if self._foresight is not None and (ahead := self._foresight.used(session, model)) is not None:
+            self._look_ahead(ahead)
 
     def may_wake(self, model: str) -> bool:
         """It can be had, as far as is known."""
@@ -117,6 +129,11 @@ class Manager:
     async def pin(self, model: str, pinned: bool) -> None:
         """As `Orders.pin`."""
         await self._orders.pin(model, pinned)
+
+    def _look_ahead(self, model: str) -> None:
+        residence = self._inventory.residences.get(model)
+        if residence is not None and not residence.awake:
+            residence.changed()
 
     def _found_asleep(self, model: str, endpoint: str) -> None:
         """By the fleet's watch."""

@@ -8,7 +8,7 @@ from smart_router.lifecycle.base import ModelReport
 from smart_router.lifecycle.residence import Residence
 
 
-def occupant(residence: Residence, in_flight: int) -> Occupant:
+def occupant(residence: Residence, in_flight: int, *, foreseen: bool = False) -> Occupant:
     """
     For the planner. Who takes room although it is not awake has to go for others; who did not fall asleep is left alone
     for a while, as if it were busy; who did not wake is not tried again for a while; an adapter waits for its base.
@@ -29,6 +29,7 @@ def occupant(residence: Residence, in_flight: int) -> Occupant:
         awake_for_s=residence.awake_for_s if known_awake_s is None else known_awake_s,
         sessions=residence.visits.live() + told.sessions,
         wake_s=residence.usual_wake_s,
+        foreseen=foreseen and tried and not residence.left_out,
     )
 
 

@@ -59,6 +59,10 @@ class Metrics:
         # *outcome* is ok or failed; of evictions also refused, where the server cannot be managed as the registry says.
         self.model_wakes = self._counter("model_wakes", "Models woken.", "model", "outcome")
         self.model_evictions = self._counter("model_evictions", "Models put to sleep.", "model", "outcome")
+        # *outcome* is used or unused: whether a request came for it.
+        self.predicted_wakes = self._counter(
+            "predicted_wakes", "Models woken before anybody asked for them.", "model", "outcome"
+        )
         self.group_residents = self._gauge("group_residents", "Models that take the group's room now.", "group")
         self.group_max_resident = self._gauge("group_max_resident", "For how many there is room.", "group")
         self.confidence = Histogram(
