@@ -91,6 +91,20 @@ async def test_one_that_a_session_stands_with_does_not(start: Start) -> None:
     assert (voice.router.state("tts"), voice.router.state("vision")) == ("sleeping", "awake")
 
 
+async def test_one_that_all_its_sessions_have_left_does(start: Start) -> None:
+    registry = registry_of(ALWAYS, AGENT, TTS, VISION, gpu=2)
+    voice = Voice(await start(registry, Servers("stt", "agent", "vision"), predictive_wake=True))
+    await voice.router.served("vision", "new")
+    assert voice.router.report("vision").sessions == 1
+    await voice.reaches_agent("new")
+    assert voice.router.report("vision").sessions == 0
+    await voice.router.served("vision", "somebody")
+    await voice.router.served("agent", "somebody")
+    await voice.reaches_agent("another")
+    await voice.early()
+    assert voice.router.state("vision") == "sleeping"
+
+
 async def test_who_waits_is_served_before_what_is_foreseen(voice: Voice) -> None:
     wake = voice.router.servers.hold("wake", "vision")
     waits = voice.router.begin("vision", "somebody")

@@ -47,6 +47,15 @@ def test_a_session_is_live_until_it_has_been_idle_for_too_long() -> None:
     assert seen.live() == 1
 
 
+def test_a_session_that_is_new_is_told_and_one_that_has_gone_counts_no_more() -> None:
+    seen = Visits(Clock(), 60)
+    assert [seen.note("s1"), seen.note("s1"), seen.note("s2")] == [True, False, True]
+    seen.forget("s1")
+    seen.forget("never seen")
+    assert seen.live() == 1
+    assert seen.note("s1")
+
+
 def test_only_so_many_sessions_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visits, "MOST", 3)
     seen = Visits(Clock(), 60)

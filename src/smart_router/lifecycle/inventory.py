@@ -146,7 +146,9 @@ def _is_started_otherwise(residence: Residence, now: Model | None) -> bool:
 
 
 def _relate(residences: Mapping[str, Residence]) -> None:
-    """Adapters and those that they are loaded into."""
+    """Adapters and those that they are loaded into; models that a session can only stand with one of."""
     for residence in residences.values():
         residence.riders = [r for r in residences.values() if r.model.lora and r.model.lora.base == residence.id]
         residence.base = residences.get(residence.model.lora.base) if residence.model.lora else None
+        lane, own = residence.model.lane, (residence, residence.base)
+        residence.neighbours = [r for r in residences.values() if r.model.lane == lane and r not in own]

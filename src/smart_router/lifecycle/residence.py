@@ -50,6 +50,7 @@ class Residence:
         self.stays = ""  # why it did not sleep
         self.base: Residence | None = None  # whose server this adapter is loaded into
         self.riders: list[Residence] = []  # adapters: their requests are the base's, too
+        self.neighbours: list[Residence] = []  # others of its group, but for its base
         self.motion: Motion | None = None
         self.task: asyncio.Task[None] | None = None
         self.began_at = self.since = now()
@@ -161,9 +162,13 @@ class Residence:
             self._tell()
 
     def used(self, session: str) -> None:
-        for one in (self, self.base):
-            if one is not None:
-                one.visits.note(session)
+        """It answers *session* now, which stands with it, and no more with its neighbours."""
+        new = self.visits.note(session)
+        if self.base is not None:
+            self.base.visits.note(session)
+        if new:
+            for neighbour in self.neighbours:
+                neighbour.visits.forget(session)
 
     def opened(self) -> None:
         """It gets requests, whoever woke it."""

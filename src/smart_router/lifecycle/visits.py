@@ -1,4 +1,4 @@
-"""Which sessions a model answered lately."""
+"""Which sessions stand with a model: it answered them last of its group, and they may go on."""
 
 from collections.abc import Callable
 
@@ -17,12 +17,18 @@ class Visits:
         self._last: dict[str, float] = {}
         self.used_at: float | None = None
 
-    def note(self, session: str) -> None:
+    def note(self, session: str) -> bool:
+        """It answers *session* now; whether that is news."""
         last = self._last
-        last.pop(session, None)
+        new = last.pop(session, None) is None
         last[session] = self.used_at = self._now()
         if len(last) > MOST:
             del last[next(iter(last))]
+        return new
+
+    def forget(self, session: str) -> None:
+        """Another model of the group answers it."""
+        self._last.pop(session, None)
 
     def live(self) -> int:
         """How many sessions are not over."""
