@@ -8,6 +8,7 @@ from smart_router.decide.load import Load
 from smart_router.errors import (
     BackendBroke,
     BackendTimeout,
+    BackendUnreachable,
     ConfigurationError,
     LifecycleFailed,
     ModelNotReady,
@@ -392,6 +393,24 @@ async def test_a_server_that_was_killed_and_is_back_is_asked_again(start: Start)
     assert router.admits("a")
     router.servers.gone.clear()
     await until(lambda: router.state("a") == "awake")
+
+
+async def test_a_server_that_was_killed_and_is_woken_gets_requests_as_soon_as_it_is_awake(start: Start) -> None:
+    """What the fleet held against it is forgotten then; until then, requests wait."""
+    router = await start(registry_of(A), Servers("a"), health_interval=3600)
+    await router.manager.pin("a", True)
+    let_wake = router.servers.hold("wake", "a")
+    router.servers.gone.add(at("a"))
+    for _ in range(2):
+        lease = await router.ask("a")
+        lease.blame(BackendUnreachable("refused"))
+        lease.release()
+    await until(lambda: router.servers.times("wake", "a"))
+    waiting = router.begin("a")
+    await until(lambda: router.manager.waiting("a"))
+    router.servers.gone.clear()
+    let_wake()
+    await waiting
 
 
 async def test_a_server_that_was_killed_and_is_back_asleep_is_woken(start: Start) -> None:

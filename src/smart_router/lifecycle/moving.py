@@ -41,8 +41,12 @@ class Mover:
         self._freed: dict[str, deque[tuple[float, float]]] = {}  # by arena: when an eviction ended, and what it took
 
     def wake(self, residence: Residence) -> None:
-        """All of its servers; it is awake when one of them is. Returns at once."""
+        """
+        All of its servers; it is awake when one of them is. Returns at once. Requests wait meanwhile, also where nobody
+        knew that it is not awake, as its server was killed.
+        """
         residence.motion = "coming"
+        self._gate.shut(residence)
         self._go(residence, self._woken)
 
     def evict(self, residence: Residence) -> None:
