@@ -1,7 +1,10 @@
 """People may load, put to sleep and pin models, as far as requests and room allow."""
 
+import asyncio
+
 import pytest
 
+from smart_router.decide.load import Load
 from smart_router.errors import (
     LifecycleFailed,
     ModelBusy,
@@ -13,7 +16,7 @@ from smart_router.errors import (
 )
 from tests.fakes import a_model
 from tests.lifecycle.conftest import Start
-from tests.lifecycle.fakes import Servers, a_sleeper, registry_of, until
+from tests.lifecycle.fakes import Servers, a_sleeper, at, registry_of, until
 
 A, B = a_sleeper("a"), a_sleeper("b")
 
@@ -68,6 +71,35 @@ async def test_a_busy_model_is_not_unloaded(start: Start) -> None:
     assert router.admits("a")
     lease.release()
     await router.manager.unload("a")
+
+
+async def test_a_model_that_nobody_has_to_make_room_for_is_unloaded_once_others_leave_it(start: Start) -> None:
+    router = await start(registry_of(A), Servers("a"))
+    router.servers.loads[at("a")] = Load(running=1)
+    order = asyncio.create_task(router.manager.unload("a"))
+    await until(lambda: order.done() or router.servers.times("load", "a") > 5)
+    assert (order.done(), router.state("a")) == (False, "draining")
+    router.servers.loads.clear()
+    await order
+    assert router.state("a") == "sleeping"
+
+
+async def test_a_model_that_requests_come_for_while_it_is_unloaded_stays(start: Start) -> None:
+    router = await start(registry_of(A), Servers("a"))
+    router.servers.loads[at("a")] = Load(running=1)
+    order = asyncio.create_task(router.manager.unload("a"))
+    await until(lambda: not router.admits("a"))
+    await router.served("a")
+    with pytest.raises(LifecycleFailed, match="it has requests"):
+        await order
+
+
+async def test_an_unload_that_others_do_not_let_end_is_given_up(start: Start) -> None:
+    router = await start(registry_of(A), Servers("a"), model_load_timeout=0.2)
+    router.servers.loads[at("a")] = Load(running=1)
+    with pytest.raises(LifecycleFailed, match="it has requests"):
+        await router.manager.unload("a")
+    await until(lambda: router.admits("a"))
 
 
 async def test_while_another_router_acts_nothing_is_unloaded(start: Start) -> None:

@@ -56,8 +56,8 @@ class Mover:
         self._go(residence, self._evicted)
 
     def resume(self, residence: Residence) -> None:
-        """It need not go."""
-        if residence.motion == "draining" and residence.task is not None:
+        """Nobody needs its place."""
+        if residence.may_stay and residence.task is not None:
             residence.task.cancel()
 
     async def renew(self, residence: Residence) -> None:

@@ -26,8 +26,8 @@ log = structlog.get_logger("lifecycle")
 
 class Orders:
     """
-    Waking and putting to sleep have to be asked for once; *load_s* bounds a wait for the former, and should be so long
-    that what goes wrong is heard of within it.
+    Waking and putting to sleep have to be asked for once; *load_s* bounds the wait for it, and should be so long that
+    what goes wrong is heard of within it.
     """
 
     def __init__(
@@ -83,10 +83,14 @@ class Orders:
             raise ModelBusy(f"another router is changing what is awake in the group of {model}; try again")
         if residence.motion is None:
             self._mover.evict(residence)
-        if residence.task is not None:
-            await asyncio.wait([residence.task])
+        residence.sent_away = True
+        try:
+            if residence.task is not None:
+                await asyncio.wait([residence.task], timeout=self._load_s)
+        finally:
+            residence.sent_away = False
         if residence.holds:
-            raise LifecycleFailed(residence.stays or f'model "{model}" was not put to sleep: requests came for it')
+            raise LifecycleFailed(residence.stays or f'model "{model}" was not put to sleep: it has requests')
 
     async def pin(self, model: str, pinned: bool) -> None:
         """

@@ -45,6 +45,7 @@ class Residence:
         self.barred = False  # another router is about to change it
         self.announced = False  # other routers were told that this one is
         self.refused = False  # by the last plan
+        self.sent_away = False  # by an order: it goes though nobody needs its place
         self.unmanageable = ""  # why its server cannot be told to sleep or wake: it counts as always awake
         self.trouble = ""  # why it did not wake
         self.stays = ""  # why it did not sleep
@@ -128,6 +129,11 @@ class Residence:
     def waiting(self) -> int:
         """Requests, its adapters' included."""
         return sum(len(one.waiters) for one in (self, *self.riders))
+
+    @property
+    def may_stay(self) -> bool:
+        """It drains, and need not where nobody needs its place."""
+        return self.motion == "draining" and (not self.sent_away or self.waiting + self.known.told.waiting > 0)
 
     @property
     def waiting_for_s(self) -> float:
