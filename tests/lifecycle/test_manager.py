@@ -1,8 +1,10 @@
 """Models are woken when requests need them, and make room for one another."""
 
 import asyncio
+from collections import Counter
 
 import pytest
+from structlog.testing import capture_logs
 
 from smart_router.decide.load import Load
 from smart_router.errors import (
@@ -436,6 +438,18 @@ async def test_a_model_that_cannot_be_managed_counts_as_always_awake(start: Star
     servers.trouble.clear()
     await until(lambda: router.report("a").trouble == "")
     await router.served("b")
+
+
+async def test_servers_that_cannot_be_managed_are_told_of_once(start: Start) -> None:
+    servers, endpoints = Servers("a", "a2", "a3"), [at("a"), at("a2"), at("a3")]
+    for endpoint in endpoints[:2]:
+        servers.trouble[endpoint] = LifecycleFailed(f'model "a" at {endpoint}: no /is_sleeping')
+    with capture_logs() as logs:
+        await start(registry_of(a_sleeper("a", *endpoints)), servers)
+        await until(lambda: servers.times("look", "a") > 5)
+    assert Counter(line["event"].partition(":")[0] for line in logs if "managed" in line["event"]) == {
+        "cannot be managed": 2
+    }
 
 
 async def test_all_servers_of_a_model_are_woken_and_one_is_enough(start: Start) -> None:

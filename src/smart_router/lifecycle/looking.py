@@ -54,9 +54,9 @@ class Looker:
             return UpstreamError("looking at it failed")
 
     def _note(self, residence: Residence, place: Place, seen: Seen) -> None:
-        if residence.unmanageable:
-            residence.unmanageable = ""
-            log.info("can be managed", model=residence.id)
+        if place.unmanageable:
+            place.unmanageable = ""
+            log.info("can be managed", model=residence.id, replica=place.endpoint)
         if seen == "sleeping":
             self._gate.asleep(residence, place)
         elif place.backoff.failures and not place.open:
@@ -66,8 +66,8 @@ class Looker:
 
     async def _unmanageable(self, residence: Residence, place: Place, trouble: str) -> None:
         """It counts as always awake: it gets requests while it passes its health check."""
-        if residence.unmanageable != trouble:
-            residence.unmanageable = trouble
+        if place.unmanageable != trouble:
+            place.unmanageable = trouble
             log.error("cannot be managed: it counts as always awake", model=residence.id, trouble=trouble)
         try:
             await self._fleet.upstream(residence.id).check(residence.model, place.endpoint)

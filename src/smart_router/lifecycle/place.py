@@ -9,16 +9,16 @@ from smart_router.lifecycle.base import Seen
 class Place:
     """
     One server of the model. *seen*: what it said last, None where it does not answer; *holds*: the model takes room
-    there, as far as is known; *open*: it gets requests.
+    there, as far as is known; *open*: it gets requests; *unmanageable*: why it cannot be told to sleep or wake.
     """
 
-    __slots__ = ("backoff", "coming", "endpoint", "holds", "open", "seen", "trouble")
+    __slots__ = ("backoff", "coming", "endpoint", "holds", "open", "seen", "trouble", "unmanageable")
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         self.seen: Seen | None = None
         self.holds = self.open = False
-        self.trouble = ""
+        self.trouble = self.unmanageable = ""
         self.backoff = Backoff()
         self.coming: asyncio.Task[Exception | None] | None = None
 

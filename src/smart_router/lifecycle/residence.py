@@ -46,7 +46,6 @@ class Residence:
         self.announced = False  # other routers were told that this one is
         self.refused = False  # by the last plan
         self.sent_away = False  # by an order: it goes though nobody needs its place
-        self.unmanageable = ""  # why its server cannot be told to sleep or wake: it counts as always awake
         self.trouble = ""  # why it did not wake
         self.stays = ""  # why it did not sleep
         self.base: Residence | None = None  # whose server this adapter is loaded into
@@ -64,6 +63,11 @@ class Residence:
     @property
     def id(self) -> str:
         return self.model.id
+
+    @property
+    def unmanageable(self) -> str:
+        """Why one of its servers cannot be told to sleep or wake: it counts as always awake. Empty: all can."""
+        return next((place.unmanageable for place in self.places.values() if place.unmanageable), "")
 
     @property
     def kept(self) -> bool:
