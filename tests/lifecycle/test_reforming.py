@@ -8,7 +8,7 @@ from smart_router.errors import ModelNotReady
 from smart_router.registry import Model, Registry
 from tests.fakes import a_model
 from tests.lifecycle.conftest import Start
-from tests.lifecycle.fakes import Router, Servers, a_sleeper, registry_of, until
+from tests.lifecycle.fakes import Router, Servers, a_sleeper, at, registry_of, until
 
 A, B, C = a_sleeper("a"), a_sleeper("b"), a_sleeper("c")
 
@@ -62,6 +62,13 @@ async def test_a_model_that_is_managed_from_now_on_is_looked_at(start: Start) ->
     await changed(router, registry_of(A, B))
     await router.served("b")
     assert router.state("a") == "sleeping"
+
+
+async def test_a_model_that_is_always_awake_from_now_on_gets_requests_at_once(start: Start) -> None:
+    router = await start(registry_of(A), Servers(), lifecycle_interval=3600)
+    router.servers.awake.add(at("a"))
+    await changed(router, registry_of(a_model("a")))
+    router.fleet.lease("a", None, "s1").release()
 
 
 async def test_the_server_that_this_process_started_for_a_model_that_goes_is_stopped_once_idle(start: Start) -> None:

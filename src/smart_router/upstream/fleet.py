@@ -157,7 +157,9 @@ class Fleet:
         for model in registry.models.values():
             known = before.get(model.id)
             if known is not None and known.model.backend == model.backend:
+                left_alone = known.model.managed and not model.managed  # nobody else will say that it is awake
                 replicas, came = known, known.become(model, now)
+                came = list(known.servers) if left_alone else came
             else:
                 replicas = Replicas(model, self._upstreams[model.backend])
                 came = list(replicas.servers)
