@@ -169,6 +169,17 @@ async def test_a_pin_holds_for_all_routers(two: tuple[Router, Router]) -> None:
     await one.served("b")
 
 
+async def test_a_pin_that_could_not_be_told_holds_and_is_told_later(two: tuple[Router, Router]) -> None:
+    one, other = two
+    one.board.lost = True
+    await one.manager.pin("a", True)
+    one.board.lost = False
+    await until(lambda: other.report("a").pinned)
+    assert one.report("a").pinned
+    await other.manager.pin("a", False)
+    await until(lambda: not one.report("a").pinned)
+
+
 async def test_a_failed_wake_here_is_not_tried_for_others_again_and_again(two: tuple[Router, Router]) -> None:
     one, other = two
     one.servers.fail("wake", "b", *[LifecycleFailed("out of memory")] * 2)

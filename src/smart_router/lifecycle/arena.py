@@ -174,6 +174,8 @@ class Arena:
             self._tell_of_others(alone=True)
         for residence in self._residences.values():
             self._heed(residence, known.get(residence.id, Known()))
+            if residence.untold_pin and not self._alone:
+                await self._hands.mover.tell_pin(residence)
             if residence.announced and residence.motion is None:
                 await self._hands.mover.retract(residence)
             elif residence.announced and not residence.known.draining and not self._alone:
@@ -182,7 +184,9 @@ class Arena:
     def _heed(self, residence: Residence, known: Known) -> None:
         """What another router is about to change gets no requests; a look tells what became of it."""
         barred = known.draining and not residence.announced
-        residence.known, residence.pinned = known, known.pinned
+        residence.known = known
+        if not residence.untold_pin:
+            residence.pinned = known.pinned
         if barred and not residence.barred:
             self._hands.gate.shut(residence)
         if residence.barred and not barred:

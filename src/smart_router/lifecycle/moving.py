@@ -84,6 +84,12 @@ class Mover:
         if await self._note(residence, Note(draining=False)):
             residence.announced = False
 
+    async def tell_pin(self, residence: Residence) -> None:
+        """What people said here. Where it cannot be told, it is still `untold_pin`."""
+        pinned = residence.pinned
+        if await self._note(residence, Note(pinned=pinned)) and pinned == residence.pinned:
+            residence.untold_pin = False
+
     async def _woken(self, residence: Residence) -> None:
         evicting_s = self._claimed(residence)
         await self.announce(residence)

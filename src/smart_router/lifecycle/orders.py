@@ -11,10 +11,8 @@ from smart_router.errors import (
     ModelNotReady,
     NoRoom,
     NotManaged,
-    StoreUnavailable,
     UnknownModel,
 )
-from smart_router.lifecycle.agreement import Agreement, Note
 from smart_router.lifecycle.inventory import Inventory
 from smart_router.lifecycle.moving import Mover
 from smart_router.lifecycle.residence import Residence
@@ -30,14 +28,11 @@ class Orders:
     what goes wrong is heard of within it.
     """
 
-    def __init__(
-        self, registry: Registry, inventory: Inventory, fleet: Fleet, mover: Mover, agreement: Agreement, load_s: float
-    ) -> None:
+    def __init__(self, registry: Registry, inventory: Inventory, fleet: Fleet, mover: Mover, load_s: float) -> None:
         self._registry = registry
         self._inventory = inventory
         self._fleet = fleet
         self._mover = mover
-        self._agreement = agreement
         self._load_s = load_s
 
     def know(self, registry: Registry) -> None:
@@ -103,11 +98,10 @@ class Orders:
         residence = self._managed(model)
         if pinned and not residence.kept and not self._inventory.arenas[residence.arena].has_room_for(residence):
             raise NoRoom(f"{model} has no room beside the models that are kept: unpin one of them first")
-        residence.pinned = pinned
-        try:
-            await self._agreement.note(residence.arena, model, Note(pinned=pinned))
-        except StoreUnavailable:
-            log.warning("other routers do not know of a pin", model=model, pinned=pinned)
+        residence.pinned, residence.untold_pin = pinned, True
+        await self._mover.tell_pin(residence)
+        if residence.untold_pin:
+            log.warning("other routers do not know of a pin yet", model=model, pinned=pinned)
         residence.changed()
 
     def _managed(self, model: str) -> Residence:

@@ -42,6 +42,7 @@ class Residence:
         self.preloaded = False
         self.left_out = False  # those that are preloaded leave no room for it
         self.pinned = False
+        self.untold_pin = False  # the last word on that, of people here, is not known to other routers
         self.barred = False  # another router is about to change it
         self.announced = False  # other routers were told that this one is
         self.refused = False  # by the last plan
