@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from smart_router.decide.load import Load
-from smart_router.errors import LifecycleFailed, ModelNotReady
+from smart_router.errors import LifecycleFailed, ModelBusy, ModelNotReady
 from smart_router.registry import Model
 from tests.lifecycle.conftest import Start
 from tests.lifecycle.fakes import Router, Servers, a_sleeper, at, registry_of, until
@@ -49,6 +49,13 @@ async def test_its_requests_keep_its_base_awake(router: Router) -> None:
     assert router.servers.times("sleep", "base") == 0
     lease.release()
     await request
+
+
+async def test_its_requests_keep_its_base_from_being_unloaded(router: Router) -> None:
+    lease = await router.ask("adapter")
+    with pytest.raises(ModelBusy, match="base has 1 requests"):
+        await router.manager.unload("base")
+    lease.release()
 
 
 async def test_its_sessions_count_for_its_base(router: Router) -> None:

@@ -119,8 +119,8 @@ class Orders:
             raise ModelKept(f"{residence.id} is pinned: unpin it first")
         if residence.preloaded:
             raise ModelKept(f"{residence.id} is preloaded, as ROUTING_MODE is realtime; in standard it may be unloaded")
-        requests = self._fleet.in_flight(residence.id) + residence.known.told.in_flight
-        waiting = len(residence.waiters) + residence.known.told.waiting
+        ours = sum(self._fleet.in_flight(one.id) for one in (residence, *residence.riders))
+        requests, waiting = ours + residence.known.told.in_flight, residence.waiting + residence.known.told.waiting
         if requests or waiting or residence.motion == "coming" or residence.barred:
             raise ModelBusy(f"{residence.id} has {requests} requests, and {waiting} wait for it; try again later")
 
