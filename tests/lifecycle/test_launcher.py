@@ -103,24 +103,38 @@ def test_a_command_gets_host_and_port_and_keeps_its_other_braces() -> None:
 @pytest.mark.usefixtures("bare_environment")
 def test_it_gets_our_environment_and_its_own_but_not_what_the_router_is_told(monkeypatch: Set) -> None:
     known = settings()
-    for name in ("API_KEY", "REDIS_URL", "PORT", "GRAFANA_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS", "HF_HOME", "LANG"):
+    for name in (
+        "API_KEY",
+        "redis_url",
+        "Api_Keys_File",
+        "PORT",
+        "GRAFANA_TOKEN",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "HF_HOME",
+        "LANG",
+    ):
         monkeypatch.setenv(name, "ours")
     process = {"command": ["sh"], "environment": {"LANG": "its", "CUDA_VISIBLE_DEVICES": "1", "REDIS_URL": "its"}}
     program = program_for(a_model(process=process), "http://localhost:8123", known)
     told = {name: program.environment.get(name) for name in ("HF_HOME", "LANG", "CUDA_VISIBLE_DEVICES", "REDIS_URL")}
     assert told == {"HF_HOME": "ours", "LANG": "its", "CUDA_VISIBLE_DEVICES": "1", "REDIS_URL": "its"}
-    assert not {"API_KEY", "PORT", "GRAFANA_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS"} & program.environment.keys()
+    assert (
+        not {"API_KEY", "redis_url", "Api_Keys_File", "PORT", "GRAFANA_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS"}
+        & program.environment.keys()
+    )
     assert "HF_HOME" not in repr(program)
 
 
 @pytest.mark.usefixtures("bare_environment")
 def test_each_server_has_files_of_its_own() -> None:
-    names = [("a/b", 1), ("a/b", 2), ("a%2Fb".replace("%", "-"), 1), ("a", 11), ("a-1", 1)]
+    long = "a" + "/" * 198
+    names = [("a/b", 1), ("a/b", 2), ("a-2Fb", 1), ("a", 11), ("a-1", 1), (long + "b", 1), (long + "c", 1)]
     programs = [
         program_for(a_model(id, process={"command": ["sh"]}), f"http://localhost:{port}", settings())
         for id, port in names
     ]
     assert len({program.pid_file for program in programs}) == len({program.log for program in programs}) == len(names)
+    assert all(len(f"{program.pid_file.name}.{2**22}") <= 255 for program in programs)
 
 
 @pytest.mark.usefixtures("bare_environment")
@@ -296,6 +310,13 @@ async def test_a_log_that_cannot_be_written_is_said(ground: Ground) -> None:
         said = await refusal(launcher, ground, model.model_copy(update={"process": beneath_a_file}))
     assert said.startswith("m: ")
     assert "cannot be written" in said
+
+
+async def test_a_folder_that_cannot_be_used_is_said(ground: Ground) -> None:
+    model, no_folder = ground.model("m", free_port()), ground.settings(process_dir=ground.script)
+    async with a_launcher(ground) as launcher:
+        with pytest.raises(LifecycleFailed, match=r"^m: .* cannot be read .*; change PROCESS_DIR$"):
+            await launcher.vacate(program_for(model, model.endpoints[0], no_folder))
 
 
 # routers and guardians that are killed

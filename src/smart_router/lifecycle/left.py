@@ -37,11 +37,19 @@ async def end_what_is_left(pid_file: Path, model: str, stop_s: float) -> None:
     End what *pid_file* names, if it still is what it was: politely, then by force. Returns when it is gone.
 
     Raises:
-        LifecycleFailed: another router, which lives, has started it.
+        LifecycleFailed: another router, which lives, has started it; or nobody can tell.
     """
-    left = _read(pid_file)
-    if left is None:
-        return
+    try:
+        left = _read(pid_file)
+        if left is not None:
+            await _end_all(left, pid_file, model, stop_s)
+    except OSError as exc:
+        raise LifecycleFailed(
+            f"{model}: {exc.filename or pid_file} cannot be read or removed ({exc.strerror}); change PROCESS_DIR"
+        ) from exc
+
+
+async def _end_all(left: tuple[Running, Running, Running], pid_file: Path, model: str, stop_s: float) -> None:
     router, guardian, server = left
     if router.lives and router.pid != os.getpid():
         raise LifecycleFailed(
@@ -61,7 +69,7 @@ def _read(pid_file: Path) -> tuple[Running, Running, Running] | None:
         router, guardian, server = (Running(*found[name]) for name in ("router", "guardian", "server"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError) as exc:
         log.warning("a pid file says nothing, and is removed", file=str(pid_file), trouble=str(exc))
         _forget(pid_file)
         return None

@@ -1,6 +1,7 @@
 """What is run for a model: command, environment, and where its output and its number are kept."""
 
 import errno
+import hashlib
 import os
 import shutil
 import socket
@@ -16,6 +17,7 @@ from smart_router.settings import Settings
 
 # What this router is told by, and what lets in elsewhere, is not for the servers that it starts.
 OURS = frozenset({*map(str.upper, Settings.model_fields), "PORT", "SMART_ROUTER_URL", "SMART_ROUTER_KEY"})
+MOST_OF_A_NAME = 200  # bytes
 OURS_BEGIN = ("OTEL_", "GRAFANA_", "SMART_ROUTER_")
 
 
@@ -47,7 +49,7 @@ def program_for(model: Model, endpoint: str, settings: Settings, *, keeps_adapte
     host, port = _address(model, endpoint)
     process = model.process or Process()
     folder = process_dir(settings)
-    name = f"{quote(model.id, safe='@+')}-{port}"
+    name = f"{_file_name(model.id)}-{port}"
     environment = {**inherited(os.environ), **_development(model, keeps_adapters), **process.environment}
     command = process.command or _vllm(model, process, keeps_adapters)
     filled = tuple(_filled(word, host, port) for word in command)
@@ -73,7 +75,20 @@ def process_dir(settings: Settings) -> Path:
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
     """What a server gets of the router's own environment."""
-    return {name: value for name, value in environ.items() if name not in OURS and not name.startswith(OURS_BEGIN)}
+    return {name: value for name, value in environ.items() if not _is_for_us(name.upper())}
+
+
+def _is_for_us(name: str) -> bool:
+    """The settings are read in any case."""
+    return name in OURS or name.startswith(OURS_BEGIN)
+
+
+def _file_name(id: str) -> str:
+    """No two ids have one; a file's name holds 255 bytes, of which others are added to this."""
+    quoted = quote(id, safe="@+")
+    if len(quoted) <= MOST_OF_A_NAME:
+        return quoted
+    return f"{quoted[: MOST_OF_A_NAME - 17]}-{hashlib.sha256(id.encode()).hexdigest()[:16]}"
 
 
 def is_here(host: str) -> bool:
