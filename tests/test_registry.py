@@ -812,7 +812,23 @@ def test_what_a_server_is_started_with_is_not_shown(tmp_path: Path, process: obj
     assert "12345" not in said
 
 
-def test_nor_in_logs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("process", "said"),
+    [
+        ({"command": ["vllm", "a\0b"]}, "command: must not contain a null character"),
+        ({"log": "a\0b"}, "log: must not contain a null character"),
+        ({"environment": {"A": "b\0c"}}, "environment: must not contain a null character"),
+        ({"environment": {"A=B": "c"}}, "environment: a name of a variable must not be empty, nor contain ="),
+        ({"environment": {"": "c"}}, "environment: a name of a variable must not be empty, nor contain ="),
+    ],
+)
+def test_what_no_system_could_start_is_refused(tmp_path: Path, process: object, said: str) -> None:
+    data = a_file()
+    data["models"][1]["process"] = process
+    assert f"models[1].process.{said}" in refusal(tmp_path, yaml.safe_dump(data))
+
+
+def test_its_environment_is_not_shown_in_logs(tmp_path: Path) -> None:
     data = a_file()
     data["models"][1]["process"] = {"environment": {"HF_TOKEN": SECRET}}
     assert SECRET not in repr(load(tmp_path, data))

@@ -66,6 +66,16 @@ class Process(_Part):
     environment: dict[str, str] = Field({}, repr=False)  # there are secrets in it
     log: str = ""  # file for its output; empty: one in PROCESS_DIR
 
+    @field_validator("command", "environment", "log")
+    @classmethod
+    def _can_be_passed_on(cls, given: tuple[str, ...] | dict[str, str] | str) -> tuple[str, ...] | dict[str, str] | str:
+        """As a system takes it."""
+        if any("\0" in word for word in (*given, *(given.values() if isinstance(given, dict) else ()))):
+            raise ValueError("must not contain a null character")
+        if isinstance(given, dict) and any(not name or "=" in name for name in given):
+            raise ValueError("a name of a variable must not be empty, nor contain =")
+        return given
+
     def __hash__(self) -> int:
         return hash((self.command, self.gpu_memory_fraction, frozenset(self.environment.items()), self.log))
 
