@@ -656,9 +656,9 @@ async def test_what_is_not_the_clients_fault_is_not_passed_on(
 
 
 MISSING = {
-    "vLLM": b'{"error": {"message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404}}',
-    "Ollama": b'{"error": {"message": "model \'x\' not found", "type": "not_found_error", "param": null}}',
-    "Ollama, older": b'{"error": {"message": "model \\"x\\" not found, try pulling it first"}}',
+    "vLLM": b'{"error": {"message": "The model `the-name` does not exist.", "type": "NotFoundError", "code": 404}}',
+    "Ollama": b'{"error": {"message": "model \'the-name\' not found", "type": "not_found_error", "param": null}}',
+    "Ollama, older": b'{"error": {"message": "model \\"the-name\\" not found, try pulling it first"}}',
     "OpenAI": b'{"error": {"message": "You have no access to it.", "code": "model_not_found"}}',
 }
 
@@ -677,6 +677,26 @@ async def test_a_model_that_the_server_lacks_is_told_from_a_path_that_it_lacks(
             await upstream.open(a_call(model=model, stream=how == "streamed"), server.url)
     assert caught.value.status == 502
     assert caught.value.replica_at_fault
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("Prompt with id 'a model' not found.", None),
+        ("Conversation with id 'the-name model' not found.", "not_found"),
+        ("File model.jsonl not found", None),
+        ("The model `the-name-of-a-tool` does not exist or you do not have access to it.", "model_not_found"),
+    ],
+)
+async def test_what_else_a_client_names_and_is_not_found_is_its_own_fault(
+    upstream: Upstream, server: ScriptedServer, message: str, code: str | None
+) -> None:
+    """Or any client could have a model counted as missing, for all others, too."""
+    body = json.dumps({"error": {"message": message, "code": code}}).encode()
+    server.enqueue(answer(404, body))
+    found = await passed(upstream, server, model=a_model("org/x", served_as="the-name"))
+    assert (found.status, await found.chunk()) == (404, body)
+    found.close()
 
 
 # keys

@@ -72,7 +72,7 @@ class OpenAIStyle:
             counted = partial(self._counted, model, endpoint)
             passed = PassedBack(response, self._settings.between_chunks_timeout, counted)
             await passed.begin(until)
-            if passed.refusal and payload.lacks_the_model(passed.refusal):
+            if passed.refusal and model is not None and payload.lacks_the_model(passed.refusal, model.served_name):
                 raise BackendModelMissing(self._missing(model))
         except BaseException:
             response.close()
@@ -157,7 +157,11 @@ class OpenAIStyle:
             return payload.rejection(await _error_body(response), status)
         if status == 401:
             return _locked(model)
-        if status == 404 and payload.lacks_the_model(await _error_body(response)):
+        if (
+            status == 404
+            and model is not None
+            and payload.lacks_the_model(await _error_body(response), model.served_name)
+        ):
             return BackendModelMissing(self._missing(model))
         if status in (429, 503):
             return BackendBusy("the model server is busy", retry_after_s=_retry_after(response))

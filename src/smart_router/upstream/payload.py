@@ -18,7 +18,10 @@ from smart_router.upstream.passing import bounded
 DEFAULT_VOICE = "default"
 MOST_OF_A_MESSAGE = 500
 _TOO_LONG = re.compile(r"context (?:length|size|window)|max_model_len|input tokens|too long", re.IGNORECASE)
-_NO_MODEL = re.compile(r"\bmodel\b.*\b(?:not found|not exist)", re.IGNORECASE | re.DOTALL)
+_NO_MODEL = re.compile(
+    r"(?:\W*\b(?:the|this|requested|error))*\W*\bmodel\b.*\b(?:not found|not exist)", re.I | re.DOTALL
+)
+_QUOTES = re.compile(r"[`'\"]")
 
 _T = TypeVar("_T")
 _encode = msgspec.json.Encoder().encode
@@ -96,12 +99,17 @@ def rejection(body: bytes, status: int) -> BackendRejected:
     return kind(message, status=status)
 
 
-def lacks_the_model(body: bytes) -> bool:
+def lacks_the_model(body: bytes, name: str) -> bool:
     """
-    A 404 that is about the model, as vLLM ("The model `x` does not exist."), Ollama ("model 'x' not found") and OpenAI
-    (code model_not_found) say it; others are about a path, or about what is stored.
+    A 404 that is about the model *name*, as vLLM ("The model `x` does not exist."), Ollama ("model 'x' not found") and
+    OpenAI (code model_not_found) say it; others are about a path, what is stored, or what else a client has named: that
+    it can do so must not have the model counted as missing.
     """
-    return _NO_MODEL.search(_error_message(body)[:MOST_OF_A_MESSAGE]) is not None or b'"model_not_found"' in body
+    message = _error_message(body)[:MOST_OF_A_MESSAGE]
+    if _NO_MODEL.match(message) is None and b'"model_not_found"' not in body:
+        return False
+    of_it = re.search(rf"(?<![\w./:-]){re.escape(name)}(?![\w/-])", message, re.IGNORECASE)
+    return of_it is not None or _QUOTES.search(message) is None
 
 
 def names_in(body: bytes) -> frozenset[str]:
