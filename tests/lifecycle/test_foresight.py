@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 
+from smart_router.decide.expected import FORESEEN_S
 from smart_router.decide.succession import LEAST_SEEN, Habits, Succession
 from smart_router.errors import LifecycleFailed, StoreUnavailable
 from smart_router.lifecycle import foresight
@@ -260,7 +261,7 @@ async def test_a_session_that_does_not_go_on_is_waited_for_a_while() -> None:
     ahead = Foresight(registry_of(ALWAYS, AGENT, TTS), None, Metrics(), clock)
     live(ahead, LEAST_SEEN)
     assert foreseen(ahead) == "tts"
-    clock.pass_(foresight.FORESEEN_S - 1)
+    clock.pass_(FORESEEN_S - 1)
     assert ahead.foresees("tts")
     clock.pass_(1)
     assert not ahead.foresees("tts")

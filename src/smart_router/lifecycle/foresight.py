@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from smart_router.decide.expected import FORESEEN_S, Expected
 from smart_router.decide.succession import Succession
 from smart_router.decide.swap import RESIDENT
 from smart_router.errors import StoreUnavailable
@@ -17,7 +18,6 @@ from smart_router.registry import Registry
 
 log = structlog.get_logger("lifecycle")
 
-FORESEEN_S = 30.0  # whoever has not gone on by then reads, or has gone: what is awake for it is awake in vain
 SHARE_EVERY_S = 5.0
 
 
@@ -41,7 +41,7 @@ class Foresight:
         self._metrics = metrics
         self._now = now
         self._managed = _managed(registry)
-        self._until: dict[str, dict[str, float]] = {}  # by model, then by session that will likely go on to it
+        self._expected = Expected()
         self._early: dict[str, _Early] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -61,28 +61,22 @@ class Foresight:
         """What is known of models that stay is kept."""
         self._managed = _managed(registry)
         self._succession.keep(frozenset(registry.models))
-        for known in (self._until, self._early):
-            for gone in known.keys() - self._managed:
-                del known[gone]
+        self._expected.keep(self._managed)
+        for gone in self._early.keys() - self._managed:
+            del self._early[gone]
 
     def used(self, session: str, model: str) -> str | None:
         """*model*, of any lifecycle, answers *session* now: which it will likely ask next, if that comes and goes."""
-        if sessions := self._until.get(model):
-            sessions.pop(session, None)
+        self._expected.came(session, model)
         ahead = self._succession.used(session, model)
         if ahead not in self._managed:
             return None
-        sessions = self._until.setdefault(ahead, {})
-        sessions.pop(session, None)
-        sessions[session] = self._now() + FORESEEN_S  # the latest at the end
+        self._expected.expect(session, ahead, self._now())
         return ahead
 
     def foresees(self, model: str) -> bool:
         """Some session will likely go on to it soon."""
-        sessions, now = self._until.get(model), self._now()
-        while sessions and sessions[first := next(iter(sessions))] <= now:
-            del sessions[first]
-        return bool(sessions)
+        return self._expected.expects(model, self._now())
 
     def wakes(self, residence: Residence) -> None:
         """It is being woken now; where nobody asked for that yet, it matters whether somebody will."""
@@ -102,7 +96,7 @@ class Foresight:
         elif self._used_since(residence, early.began_at):
             self._count(residence.id, "used")
         elif residence.state not in RESIDENT or self._now() >= early.awake_at + FORESEEN_S:
-            self._until.pop(residence.id, None)  # not again, for the same sessions
+            self._expected.give_up(residence.id)  # it is not woken again for the same sessions
             self._count(residence.id, "unused")
 
     def _used_since(self, residence: Residence, moment: float) -> bool:
