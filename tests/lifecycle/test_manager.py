@@ -327,6 +327,17 @@ async def test_requests_for_what_cannot_have_room_are_refused(start: Start) -> N
         await router.served("a")
 
 
+async def test_why_requests_are_refused_is_logged_once(start: Start) -> None:
+    router = await start(registry_of(A, B), Servers())
+    await router.manager.pin("a", True)
+    await until(lambda: router.state("a") == "awake")
+    with capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(ModelNotReady, match="b has no room"):
+                await router.served("b")
+    assert [(log["model"], log["kept"]) for log in logs if "requests are refused" in log["event"]] == [("b", ("a",))]
+
+
 # what servers say
 
 
@@ -476,6 +487,7 @@ async def test_in_realtime_models_are_preloaded_as_many_as_fit(start: Start) -> 
     await until(lambda: router.state("a") == router.state("b") == "awake")
     assert [report.preloaded for report in router.manager.report()] == [True, True, False]
     assert not router.manager.may_wake("c")
+    assert router.report("c").trouble == "no room beside a, b, which are kept awake"
     with pytest.raises(ModelNotReady, match="c has no room"):
         await router.served("c")
 

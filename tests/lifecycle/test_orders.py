@@ -124,11 +124,15 @@ async def test_a_pinned_model_is_woken_and_stays(start: Start) -> None:
     assert router.report("a").pinned
     with pytest.raises(ModelKept, match="a is pinned: unpin it first"):
         await router.manager.unload("a")
-    with pytest.raises(NoRoom, match="b has no room"):
-        await router.manager.load("b")
-    with pytest.raises(NoRoom, match="b has no room"):
-        await router.manager.pin("b", True)
+    for order in (router.manager.load("b"), router.manager.pin("b", True)):
+        with pytest.raises(
+            NoRoom, match="b has no room beside a, which are kept awake: unpin a model; in ROUTING_MODE"
+        ):
+            await order
+    assert router.report("b").trouble == "no room beside a, which are kept awake"
+    assert router.report("a").trouble == ""
     await router.manager.pin("a", False)
+    assert router.report("b").trouble == ""
     await router.served("b")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from smart_router.decide.swap import Occupant, Plan, Room, State
+from smart_router.decide.swap import RESIDENT, Occupant, Plan, Room, State
 from smart_router.errors import StoreUnavailable
 from smart_router.lifecycle.agreement import Agreement, Known
 from smart_router.lifecycle.coming import Comer, joining
@@ -23,6 +23,10 @@ from smart_router.lifecycle.telling import occupant, told
 log = structlog.get_logger("lifecycle")
 
 SOON_S = 0.2  # between two steps while something moves, or requests wait for what another router does
+NO_ROOM = (
+    "unpin a model; in ROUTING_MODE=realtime, which keeps what it preloads, write standard; or raise the group's "
+    "max_resident, or MAX_CONCURRENT_MODELS"
+)
 SETTLES_S = 0.01  # between an event and the step after it: events come together, and who may go on takes its place
 
 Planner = Callable[[Sequence[Occupant], Room], Plan]
@@ -98,6 +102,19 @@ class Arena:
         ]
         return residence.id not in self._hands.planner(occupants, self._room).refuse
 
+    def beside(self, residence: Residence) -> tuple[str, ...]:
+        """Who is kept awake and so leaves it no room; nobody where it has room, or others could make some."""
+        if (
+            residence.kept
+            or residence.state in RESIDENT
+            or not (residence.left_out or not self.has_room_for(residence))
+        ):
+            return ()
+        kept = [r for r in self._residences.values() if r.kept]
+        own = [r for r in kept if r.model.lane == residence.model.lane]
+        filled = len(own) >= self._room.groups.get(residence.model.lane, 1)
+        return tuple(r.id for r in (own if filled else kept))
+
     async def _run(self) -> None:
         while True:
             self._event.clear()
@@ -120,6 +137,7 @@ class Arena:
         for residence in self._residences.values():
             residence.refused = residence.id in plan.refuse
             if residence.refused:
+                self._tell_of_refusal(residence)
                 residence.refuse()
         if self._to_do(plan) or (self._moving and not self.hold.held):
             plan = await self._do(plan)
@@ -192,6 +210,13 @@ class Arena:
         if residence.barred and not barred:
             self._looked_at -= self._hands.interval_s
         residence.barred = barred
+
+    def _tell_of_refusal(self, residence: Residence) -> None:
+        """Once, unless others are kept."""
+        kept = self.beside(residence)
+        if residence.refused_beside != kept:
+            residence.refused_beside = kept
+            log.warning(f"requests are refused: {NO_ROOM}", model=residence.id, kept=kept)
 
     def _tell_of_others(self, *, alone: bool) -> None:
         if alone and not self._alone:

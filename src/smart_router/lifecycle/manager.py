@@ -116,7 +116,8 @@ class Manager:
 
     def report(self) -> tuple[ModelReport, ...]:
         """Models that come and go, in the registry's order."""
-        return tuple(report(r, self._gate.in_flight(r)) for r in self._inventory.residences.values())
+        arenas, found = self._inventory.arenas, self._inventory.residences.values()
+        return tuple(report(r, self._gate.in_flight(r), arenas[r.arena].beside(r)) for r in found)
 
     async def load(self, model: str) -> None:
         """As `Orders.load`."""

@@ -13,6 +13,7 @@ from smart_router.errors import (
     NotManaged,
     UnknownModel,
 )
+from smart_router.lifecycle.arena import NO_ROOM
 from smart_router.lifecycle.inventory import Inventory
 from smart_router.lifecycle.moving import Mover
 from smart_router.lifecycle.residence import Residence
@@ -56,7 +57,7 @@ class Orders:
             await residence.wait(None, self._load_s)
         except ModelNotReady:
             if residence.refused:
-                raise NoRoom(f"{model} has no room beside the models that are kept: unpin one of them first") from None
+                raise self._no_room(residence) from None
             if residence.trouble:
                 raise LifecycleFailed(residence.trouble) from None
             raise
@@ -97,7 +98,7 @@ class Orders:
         """
         residence = self._managed(model)
         if pinned and not residence.kept and not self._inventory.arenas[residence.arena].has_room_for(residence):
-            raise NoRoom(f"{model} has no room beside the models that are kept: unpin one of them first")
+            raise self._no_room(residence)
         residence.pinned, residence.untold_pin = pinned, True
         await self._mover.tell_pin(residence)
         if residence.untold_pin:
@@ -113,6 +114,10 @@ class Orders:
         if residence.unmanageable:
             raise LifecycleFailed(residence.unmanageable)
         return residence
+
+    def _no_room(self, residence: Residence) -> NoRoom:
+        kept = ", ".join(self._inventory.arenas[residence.arena].beside(residence)) or "others"
+        return NoRoom(f"{residence.id} has no room beside {kept}, which are kept awake: {NO_ROOM}")
 
     def _refuse_unloading(self, residence: Residence) -> None:
         if residence.pinned:

@@ -46,6 +46,7 @@ class Residence:
         self.barred = False  # another router is about to change it
         self.announced = False  # other routers were told that this one is
         self.refused = False  # by the last plan
+        self.refused_beside: tuple[str, ...] = ()  # those who were kept then, as the log says
         self.sent_away = False  # by an order: it goes though nobody needs its place
         self.trouble = ""  # why it did not wake
         self.stays = ""  # why it did not sleep

@@ -1,6 +1,7 @@
 """What the planner, other routers and people are told of a model that comes and goes."""
 
 import time
+from collections.abc import Sequence
 
 from smart_router.decide.swap import RESIDENT, Occupant
 from smart_router.lifecycle.agreement import Told
@@ -39,10 +40,12 @@ def told(residence: Residence, in_flight: int) -> Told:
     return Told(idle_s, residence.visits.live(), in_flight, residence.waiting, residence.waiting_for_s)
 
 
-def report(residence: Residence, in_flight: int) -> ModelReport:
-    """For people."""
+def report(residence: Residence, in_flight: int, beside: Sequence[str] = ()) -> ModelReport:
+    """For people; who is kept *beside* it leaves it no room."""
     past, used_at, awake_at = time.time() - residence.now(), residence.visits.used_at, residence.awake_at
-    troubles = (place.trouble for place in residence.places.values())
+    crowded = f"no room beside {', '.join(beside)}, which are kept awake" if beside else ""
+    troubles = (residence.unmanageable, residence.trouble, residence.stays, crowded)
+    places = (place.trouble for place in residence.places.values())
     return ModelReport(
         residence.id,
         residence.model.lane,
@@ -59,5 +62,5 @@ def report(residence: Residence, in_flight: int) -> ModelReport:
         wakes=residence.wakes,
         evictions=residence.evictions,
         last_wake_s=residence.wake_s,
-        trouble=residence.unmanageable or residence.trouble or residence.stays or next(filter(None, troubles), ""),
+        trouble=next(filter(None, (*troubles, *places)), ""),
     )
