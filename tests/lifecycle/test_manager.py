@@ -1,7 +1,6 @@
 """Models are woken when requests need them, and make room for one another."""
 
 import asyncio
-from collections import Counter
 
 import pytest
 from structlog.testing import capture_logs
@@ -458,9 +457,20 @@ async def test_servers_that_cannot_be_managed_are_told_of_once(start: Start) -> 
     with capture_logs() as logs:
         await start(registry_of(a_sleeper("a", *endpoints)), servers)
         await until(lambda: servers.times("look", "a") > 5)
-    assert Counter(line["event"].partition(":")[0] for line in logs if "managed" in line["event"]) == {
-        "cannot be managed": 2
-    }
+    assert sum(line["event"].startswith("cannot be managed") for line in logs) == 2
+
+
+async def test_one_that_cannot_be_managed_and_does_not_run_is_not_said_to_be_awake(start: Start) -> None:
+    servers = Servers()
+    servers.gone.add(at("p"))
+    servers.trouble[at("p")] = LifecycleFailed("p: vllm: not found; write process.command")
+    with capture_logs() as logs:
+        router = await start(registry_of(a_sleeper("p", lifecycle="process")), servers)
+    events = [log["event"] for log in logs if log["log_level"] == "error"]
+    assert events == [
+        "cannot be managed as the registry says: it gets requests only while its server passes health checks"
+    ]
+    assert (router.admits("p"), router.report("p").trouble) == (False, str(servers.trouble[at("p")]))
 
 
 async def test_all_servers_of_a_model_are_woken_and_one_is_enough(start: Start) -> None:

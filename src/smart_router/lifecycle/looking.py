@@ -15,6 +15,8 @@ from smart_router.upstream.fleet import Fleet, NoReplica
 
 log = structlog.get_logger("lifecycle")
 
+UNMANAGEABLE = "cannot be managed as the registry says: it gets requests only while its server passes health checks"
+
 
 class Looker:
     def __init__(self, fleet: Fleet, gate: Gate, settings: Settings) -> None:
@@ -65,10 +67,10 @@ class Looker:
             self._gate.open(residence, place)
 
     async def _unmanageable(self, residence: Residence, place: Place, trouble: str) -> None:
-        """It counts as always awake: it gets requests while it passes its health check."""
+        """It is left alone: it gets requests while it passes its health check, and keeps its room."""
         if place.unmanageable != trouble:
             place.unmanageable = trouble
-            log.error("cannot be managed: it counts as always awake", model=residence.id, trouble=trouble)
+            log.error(UNMANAGEABLE, model=residence.id, trouble=trouble)
         try:
             await self._fleet.upstream(residence.id).check(residence.model, place.endpoint)
         except (UpstreamError, NoReplica) as exc:
