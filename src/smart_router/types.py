@@ -230,7 +230,7 @@ class Patience(Protocol):
     """Tells a client that it has to wait, before its connection seems dead."""
 
     def decided(self, decision: Decision, model: str) -> None:
-        """What its request was decided on, and the model that shall answer."""
+        """What its request was decided on, and the model that is preferred."""
 
     async def waiting(self, model: str, awaited: Awaitable[_T]) -> _T:
         """Wait until *model* is awake."""

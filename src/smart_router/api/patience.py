@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 class StreamPatience:
     """
     See `types.Patience`. With the first comment the answer has begun: what goes wrong from then on is told by an event,
-    and the headers name the model that is waited for, whoever answers in the end.
+    and the headers name the model that is preferred, even where another is waited for, or answers in the end.
     """
 
     def __init__(self, visit: Visit, send: Send, settings: Settings) -> None:
