@@ -268,6 +268,15 @@ async def test_a_server_that_only_pretends_to_sleep_is_awake(start: Start) -> No
     assert router.servers.most_awake == 1
 
 
+async def test_the_log_says_when_it_is_tried_again(start: Start) -> None:
+    router = await start(registry_of(A, B), Servers("a"))
+    router.servers.fail("sleep", "a", LifecycleFailed("dev mode is off"))
+    with capture_logs() as logs:
+        await router.served("b")
+    (again_s,) = (log["again_s"] for log in logs if log["event"] == "a model did not fall asleep")
+    assert again_s == round(again_s, 1) > 0
+
+
 async def test_another_goes_for_a_server_that_does_not_sleep(start: Start) -> None:
     router = await start(registry_of(A, B, C, gpu=2), Servers("a", "b"))
     router.servers.fail("sleep", "a", LifecycleFailed("dev mode is off"))

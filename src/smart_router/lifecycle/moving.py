@@ -113,7 +113,7 @@ class Mover:
     def _did_not_wake(self, residence: Residence, trouble: Exception) -> None:
         residence.did_not_wake(told(trouble))
         self._metrics.model_wakes.add((residence.id, "failed"))
-        again_s = residence.waking.left_s(residence.now())
+        again_s = round(residence.waking.left_s(residence.now()), 1)
         log.error("a model did not wake", model=residence.id, trouble=residence.trouble, again_s=again_s)
 
     async def _evicted(self, residence: Residence) -> None:
@@ -158,7 +158,7 @@ class Mover:
     def _did_not_sleep(self, residence: Residence, trouble: Exception) -> None:
         residence.did_not_sleep(told(trouble))
         self._metrics.model_evictions.add((residence.id, "failed"))
-        again_s = residence.staying.left_s(residence.now())
+        again_s = round(residence.staying.left_s(residence.now()), 1)
         log.error("a model did not fall asleep", model=residence.id, trouble=told(trouble), again_s=again_s)
         self._gate.reopen(residence)
 
