@@ -588,6 +588,24 @@ def test_two_processes_need_two_ports(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["sleep", "process"])
+def test_what_sleeps_with_its_server_has_one_of_its_own(tmp_path: Path, kind: str) -> None:
+    data = with_model(lifecycle=kind, endpoints=["http://localhost:8009/"])
+    data["models"].append(
+        data["models"][2] | {"id": "fourth", "lifecycle": "sleep", "endpoints": ["http://localhost:8009"]}
+    )
+    assert refusal(tmp_path, yaml.safe_dump(data)) == (
+        f'models[3].endpoints[0]: http://localhost:8009 is the server of "third" (lifecycle: {kind}), too: one cannot '
+        "sleep without the other; give each a server of its own, or write lifecycle: always for both"
+    )
+
+
+def test_models_of_one_ollama_come_and_go_one_by_one(tmp_path: Path) -> None:
+    data = with_model(lifecycle="ollama", backend="ollama", endpoints=["http://localhost:11434"])
+    data["models"].append(data["models"][2] | {"id": "fourth"})
+    assert [model.endpoints for model in load(tmp_path, data).models.values()][2:] == [("http://localhost:11434",)] * 2
+
+
 def test_a_process_with_a_bad_address_is_told_of_that_alone(tmp_path: Path) -> None:
     data = with_model(lifecycle="process", endpoints=["http://localhost:port"])
     (line,) = refusal(tmp_path, yaml.safe_dump(data)).splitlines()
@@ -690,6 +708,14 @@ def test_an_endpoint_may_be_any_address_of_a_server(tmp_path: Path, endpoint: st
     data = a_file()
     data["models"][0]["endpoints"] = [endpoint]
     assert load(tmp_path, data).models["writer"].endpoints == (endpoint,)
+
+
+def test_a_wrong_model_is_not_told_of_as_a_missing_one(tmp_path: Path) -> None:
+    data = a_file()
+    data["models"] = data["models"][:1]
+    data["models"][0]["lifecycle"] = "nope"
+    (line,) = [line for line in refusal(tmp_path, yaml.safe_dump(data)).splitlines() if line.startswith("models")]
+    assert line.startswith("models[0].lifecycle: ")
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

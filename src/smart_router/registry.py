@@ -302,8 +302,17 @@ def _parse(data: Any, path: Path) -> RegistryFile:
     try:
         return RegistryFile.model_validate(data)
     except ValidationError as exc:
-        lines = (f"{path}: {_place(error['loc'])}: {_advice(dict(error))}" for error in exc.errors())
+        found: list[dict[str, Any]] = [dict(error) for error in exc.errors()]
+        lines = (f"{path}: {_place(e['loc'])}: {_advice(e)}" for e in found if not _follows(e, found))
         raise ConfigurationError("\n".join(lines)) from None
+
+
+def _follows(error: dict[str, Any], found: list[dict[str, Any]]) -> bool:
+    """A list is too short only because what is in it is wrong."""
+    place = error["loc"]
+    return error["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in found
+    )
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

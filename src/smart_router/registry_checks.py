@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 BACKEND_OF = {"sleep": "vllm", "process": "vllm", "lora": "vllm", "ollama": "ollama"}  # a lifecycle needs it
+WHOLE_SERVERS = ("sleep", "process")  # come and go with all that is there
 # What says how a server is started is also for those that `smart-router up` starts.
 OF_LIFECYCLES = {"sleep_level": ("sleep",), "process": ("process", "sleep", "always"), "lora": ("lora",)}
 
@@ -29,6 +30,7 @@ def mistakes_of(file: "RegistryFile", path: Path) -> Iterator[str]:
     yield from _adapters(file)
     if not endpoints:
         yield from _processes(file)
+        yield from _shared_servers(file)
     yield from _groups_without_room(file)
     yield from _missing_examples(file, path)
 
@@ -168,6 +170,22 @@ def _processes(file: "RegistryFile") -> Iterator[str]:
             yield f'{place}[0]: port {parts.port} is already that of "{ports[parts.port]}"; give another'
         else:
             ports[parts.port] = model.id
+
+
+def _shared_servers(file: "RegistryFile") -> Iterator[str]:
+    """What puts a whole server to sleep; adapters, and models of one Ollama, come and go one by one."""
+    servers: dict[str, Model] = {}
+    for i, model in enumerate(file.models):
+        if model.lifecycle not in WHOLE_SERVERS:
+            continue
+        for j, endpoint in enumerate(model.endpoints):
+            other = servers.setdefault(endpoint.rstrip("/"), model)
+            if other is not model and {model.lifecycle, other.lifecycle} != {"process"}:  # those are told of ports
+                yield (
+                    f'models[{i}].endpoints[{j}]: {endpoint} is the server of "{other.id}" (lifecycle: '
+                    f"{other.lifecycle}), too: one cannot sleep without the other; give each a server of its own, or "
+                    "write lifecycle: always for both"
+                )
 
 
 def _groups_without_room(file: "RegistryFile") -> Iterator[str]:
