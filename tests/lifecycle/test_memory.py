@@ -56,6 +56,16 @@ def test_a_session_that_is_new_is_told_and_one_that_has_gone_counts_no_more() ->
     assert seen.note("s1")
 
 
+def test_a_session_that_is_remembered_for_long_does_not_keep_its_model_for_so_long() -> None:
+    clock = Clock()
+    seen = Visits(clock, 1800)
+    seen.note("s1")
+    clock.pass_(299)
+    assert seen.live() == 1
+    clock.pass_(1)
+    assert seen.live() == 0
+
+
 def test_only_so_many_sessions_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visits, "MOST", 3)
     seen = Visits(Clock(), 60)

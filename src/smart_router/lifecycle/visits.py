@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+LIVE_S = (
+    300.0  # as simulated, docs/model-lifecycle.md: who pauses for longer mostly comes no more, and keeps others out
+)
 MOST = 4096  # sessions of a model that are told apart; with more, the oldest count as gone
 
 
@@ -11,9 +14,9 @@ class Visits:
     __slots__ = ("_ended_s", "_last", "_now", "used_at")
 
     def __init__(self, now: Callable[[], float], ended_s: float) -> None:
-        """A session is over *ended_s* after its last request."""
+        """A session is over *ended_s* after its last request, and counts as over after `LIVE_S`, if that is sooner."""
         self._now = now
-        self._ended_s = ended_s
+        self._ended_s = min(ended_s, LIVE_S)
         self._last: dict[str, float] = {}
         self.used_at: float | None = None
 
