@@ -45,7 +45,8 @@ class Manager:
         interval_s = settings.lifecycle_interval
         hands = Hands(gate, looker, comer, mover, quiet, agreement, foresight, planner, interval_s, fleet.now)
         self._inventory = Inventory(KINDS if kinds is None else kinds, settings, hands)
-        self._orders = Orders(registry, self._inventory, fleet, mover, longest_wake_s(settings))
+        unload_s = settings.model_load_timeout
+        self._orders = Orders(registry, self._inventory, fleet, mover, longest_wake_s(settings), unload_s)
         self._registry = registry
         self._fleet = fleet
         self._gate = gate

@@ -25,16 +25,25 @@ log = structlog.get_logger("lifecycle")
 
 class Orders:
     """
-    Waking and putting to sleep have to be asked for once; *load_s* bounds the wait for it, and should be so long that
-    what goes wrong is heard of within it.
+    Waking and putting to sleep have to be asked for once; *load_s* and *unload_s* bound the waits for it, the former
+    should be so long that what goes wrong is heard of within it.
     """
 
-    def __init__(self, registry: Registry, inventory: Inventory, fleet: Fleet, mover: Mover, load_s: float) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        inventory: Inventory,
+        fleet: Fleet,
+        mover: Mover,
+        load_s: float,
+        unload_s: float,
+    ) -> None:
         self._registry = registry
         self._inventory = inventory
         self._fleet = fleet
         self._mover = mover
         self._load_s = load_s
+        self._unload_s = unload_s
 
     def know(self, registry: Registry) -> None:
         self._registry = registry
@@ -82,7 +91,7 @@ class Orders:
         residence.sent_away = True
         try:
             if residence.task is not None:
-                await asyncio.wait([residence.task], timeout=self._load_s)
+                await asyncio.wait([residence.task], timeout=self._unload_s)
         finally:
             residence.sent_away = False
         if residence.holds:
