@@ -86,7 +86,7 @@ class Arena:
     async def close(self) -> None:
         """Moves go on."""
         await self.stop()
-        await self.hold.let_go()
+        await self.hold.close()
 
     async def stop(self) -> None:
         """Nothing new begins."""

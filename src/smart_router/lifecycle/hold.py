@@ -22,11 +22,12 @@ class Hold:
         self._agreement = agreement
         self._arena = arena
         self._prolonging: asyncio.Task[None] | None = None
+        self._closed = False
         self._turn = asyncio.Lock()
 
     async def take(self) -> bool:
         async with self._turn:
-            self.held = await self._extended()
+            self.held = not self._closed and await self._extended()
             if self.held and self._prolonging is None:
                 self._prolonging = asyncio.create_task(self._prolong(), name=f"lease of {self._arena}")
             return self.held
@@ -41,6 +42,11 @@ class Hold:
                 self.held = False
                 with contextlib.suppress(StoreUnavailable):
                     await self._agreement.let_go(self._arena)
+
+    async def close(self) -> None:
+        """Let it go for good, whoever would take it still."""
+        self._closed = True
+        await self.let_go()
 
     async def _prolong(self) -> None:
         while self.held:
