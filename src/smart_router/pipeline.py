@@ -201,7 +201,7 @@ class Pipeline:
             candidates = self._chooser.candidates(ask, decision)
             saying = attempt(begun, await self._most_tokens(ask, decision))
             if ask.patience is not None:
-                ask.patience.decided(decision, candidates[0].id)
+                ask.patience.decided(decision, candidates[0].id, admission)
             return await self._opener.open(ask, candidates, begun.session, saying), candidates[0].id
         except RouterError as exc:
             exc.decision, exc.routing_s, exc.admission = decision, timing.routing_s, admission

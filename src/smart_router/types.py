@@ -229,8 +229,8 @@ Headers = tuple[tuple[bytes, bytes], ...]  # names in lower case
 class Patience(Protocol):
     """Tells a client that it has to wait, before its connection seems dead."""
 
-    def decided(self, decision: Decision, model: str) -> None:
-        """What its request was decided on, and the model that is preferred."""
+    def decided(self, decision: Decision, model: str, admission: Admission | None) -> None:
+        """What its request was decided on, the model that is preferred, and where its caller's requests are limited."""
 
     async def waiting(self, model: str, awaited: Awaitable[_T]) -> _T:
         """Wait until *model* is awake."""

@@ -9,6 +9,7 @@ from smart_router.api.patience import StreamPatience, with_patience
 from smart_router.api.presence import Presence
 from smart_router.api.visit import Visit
 from smart_router.errors import ModelNotReady
+from smart_router.types import Admission, Rate
 from tests.fakes import a_decision, an_ask, settings
 
 SCOPE: dict[str, Any] = {"type": "http", "path": "/route", "headers": [(b"x-request-id", b"r1")]}
@@ -40,7 +41,8 @@ class Waiting:
         self.visit = Visit(SCOPE, self.client.receive, Presence())
         self.visit.ask = an_ask(stream=True, session_id="s1")
         self.patience = StreamPatience(self.visit, self.client.send, settings(wait_comment_interval=interval_s))
-        self.patience.decided(a_decision("agent"), "text-model")
+        admission = Admission(Rate(per_minute=60, burst=5), admitted=True, remaining=4, reset_s=1.0, retry_after_s=0.0)
+        self.patience.decided(a_decision("agent"), "text-model", admission)
         self.awake: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def wait(self) -> str:
@@ -72,6 +74,7 @@ async def test_then_the_stream_begins_with_comments() -> None:
     assert headers[b"content-type"].startswith(b"text/event-stream")
     assert (headers[b"x-request-id"], headers[b"x-session-id"]) == (b"r1", b"s1")
     assert (headers[b"x-route-use-case"], headers[b"x-route-model"]) == (b"agent", b"text-model")
+    assert (headers[b"x-ratelimit-limit"], headers[b"x-ratelimit-remaining"]) == (b"60", b"4")
     assert all(comment.startswith(b": text-model is being woken") for comment in waiting.client.comments)
     assert all(comment.endswith(b"\n\n") and comment.count(b"\n") == 2 for comment in waiting.client.comments)
     assert waiting.visit.started and waiting.visit.waited

@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from smart_router.api.asgi import Send
+from smart_router.api.asgi import Headers, Send
+from smart_router.api.envelopes import rate_headers
 from smart_router.api.relay import EVENT_STREAM, decision_headers
 from smart_router.api.visit import Visit
 from smart_router.settings import Settings
-from smart_router.types import Ask, Decision
+from smart_router.types import Admission, Ask, Decision
 
 _T = TypeVar("_T")
 
@@ -26,10 +27,10 @@ class StreamPatience:
         self._visit = visit
         self._send = send
         self._settings = settings
-        self._decided: tuple[Decision, str] | None = None
+        self._decided: Headers = []
 
-    def decided(self, decision: Decision, model: str) -> None:
-        self._decided = decision, model
+    def decided(self, decision: Decision, model: str, admission: Admission | None) -> None:
+        self._decided = [*decision_headers(decision, model), *rate_headers(admission)]
 
     async def waiting(self, model: str, awaited: Awaitable[_T]) -> _T:
         began, waiting = perf_counter(), asyncio.ensure_future(awaited)
@@ -54,7 +55,7 @@ class StreamPatience:
             (b"cache-control", b"no-cache"),
             (b"x-request-id", visit.request_id.encode()),
             (b"x-session-id", visit.ask.session_id.encode()),
-            *(decision_headers(*self._decided) if self._decided else ()),
+            *self._decided,
         ]
         start: dict[str, object] = {"type": "http.response.start", "status": 200, "headers": headers}
         await visit.presence.send(self._send, start, self._settings.send_timeout)
