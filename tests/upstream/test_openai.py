@@ -50,6 +50,11 @@ async def test_a_model_that_is_not_listed_may_answer_all_the_same(
     assert "lists /models/tiny.gguf, but not vendor/big" in remark
 
 
+async def test_one_that_limits_how_often_it_is_asked_is_there(upstream: OpenAIUpstream, server: ScriptedServer) -> None:
+    server.enqueue(answer(429, b'{"error": {"message": "Rate limit reached"}}'))
+    assert await upstream.check(MODEL, server.url) == "/v1/models may be asked less often"
+
+
 async def test_a_long_list_is_told_in_part(upstream: OpenAIUpstream, server: ScriptedServer) -> None:
     listed = ", ".join(f'{{"id": "m{number:03}"}}' for number in range(400))
     server.enqueue(answer(200, f'{{"data": [{listed}]}}'.encode()))

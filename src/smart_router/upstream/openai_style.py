@@ -141,6 +141,8 @@ class OpenAIStyle:
         try:
             if response.status == 401:
                 raise _locked(model)
+            if response.status == 429:
+                raise BackendBusy(f"{path.decode()} may be asked less often", retry_after_s=_retry_after(response))
             if response.status != 200:
                 raise BackendBroke(f"{path.decode()} was answered with {response.status}")
             return await response.read(most, within_s)
