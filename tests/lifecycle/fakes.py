@@ -12,10 +12,11 @@ from smart_router.decide.replica import NoReplica
 from smart_router.decide.swap import State
 from smart_router.errors import BackendAsleep, BackendUnreachable, StoreUnavailable
 from smart_router.lifecycle.agreement import Agreement, Known, Note, Told
-from smart_router.lifecycle.base import ModelReport, Seen
+from smart_router.lifecycle.base import Lifecycle, ModelReport, Seen
 from smart_router.lifecycle.manager import Manager
 from smart_router.observe.metrics import Metrics
 from smart_router.registry import Group, Model, Registry
+from smart_router.settings import Settings
 from smart_router.upstream.base import Answer, Call, Forward, Forwarded, Piece, Upstream
 from smart_router.upstream.fleet import Fleet, Lease
 from tests.fakes import FakeAnswer, a_model, a_registry, settings
@@ -215,7 +216,14 @@ class FakeAgreement:
 class Router:
     """A fleet and a manager on *servers*; requests as `Opener` makes them."""
 
-    def __init__(self, registry: Registry, servers: Servers, agreement: Agreement, **changed: Any) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        servers: Servers,
+        agreement: Agreement,
+        kinds: Mapping[str, Callable[[Settings], Lifecycle]] | None = None,
+        **changed: Any,
+    ) -> None:
         self.settings = settings(
             **{"lifecycle_interval": 0.05, "min_residency": 0, "routing_mode": "standard"} | changed
         )
@@ -229,7 +237,7 @@ class Router:
             self.settings,
             agreement,
             self.metrics,
-            {"sleep": lambda _: servers, "process": lambda _: servers},
+            {"sleep": lambda _: servers, "process": lambda _: servers, **(kinds or {})},
         )
 
     async def ask(self, model: str, session: str = "s1", within_s: float = PATIENCE_S) -> Lease:

@@ -80,7 +80,7 @@ class Foresight:
 
     def wakes(self, residence: Residence) -> None:
         """It is being woken now; where nobody asked for that yet, it matters whether somebody will."""
-        if not (residence.waiting or residence.known.told.waiting or residence.kept):
+        if not (residence.waiting or residence.known.told.waiting or residence.kept or residence.missed):
             log.info("woken early", model=residence.id)
             self._early[residence.id] = _Early(self._now())
 

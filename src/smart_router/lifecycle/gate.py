@@ -2,6 +2,7 @@
 
 import structlog
 
+from smart_router.lifecycle.base import ENDS_WITH_US
 from smart_router.lifecycle.place import Place
 from smart_router.lifecycle.residence import Residence
 from smart_router.upstream.fleet import Fleet
@@ -55,6 +56,8 @@ class Gate:
         """Requests that wait there for their answers to begin are taken back."""
         if place.open:
             log.info("found asleep", model=residence.id, replica=place.endpoint)
+            if residence.model.lifecycle == ENDS_WITH_US:  # nobody puts such a server to sleep but us
+                residence.was_lost()
         place.became("sleeping")
         place.open = False
         self._fleet.found_asleep(residence.id, place.endpoint)

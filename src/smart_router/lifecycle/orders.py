@@ -83,6 +83,7 @@ class Orders:
         residence = self._managed(model)
         self._refuse_unloading(residence)
         if not residence.holds:
+            residence.lost = False
             return
         if not await self._inventory.arenas[residence.arena].hold.take():
             raise ModelBusy(f"another router is changing what is awake in the group of {model}; try again")

@@ -23,8 +23,8 @@ Place = tuple[str, str]  # model and endpoint
 
 class ByProcess:
     """
-    One server per model and endpoint. One that ends by itself stays down until it is wanted again: its place on the GPU
-    may have become another's. If that happens again and again, each start waits longer.
+    One server per model and endpoint. One that ends by itself stays down until it is woken: its place on the GPU may
+    have become another's. If that happens again and again, each start waits longer.
     """
 
     cold: Literal["waking", "loading"] = "loading"

@@ -58,6 +58,7 @@ class Residence:
         self.began_at = self.since = now()
         self.moves = 0  # what was seen before the last one is out of date
         self.waking, self.staying = Backoff(ONE_FAILURE_IS_FREE), Backoff()  # it failed to wake, to sleep
+        self.lost, self.losing = False, Backoff()  # its server ended by itself, and does so again and again
         self.awake_at: float | None = None
         self.wake_s: float | None = None
         self.wakes = self.evictions = 0
@@ -85,6 +86,11 @@ class Residence:
     def failing(self) -> bool:
         """The last try to wake it failed."""
         return self.waking.failures > 0
+
+    @property
+    def missed(self) -> bool:
+        """Its server ended by itself while sessions stood with it: it should come back."""
+        return self.lost and self.visits.live() > 0 and not self.losing.left_s(self.now())
 
     @property
     def stuck(self) -> bool:
@@ -186,7 +192,7 @@ class Residence:
         """It gets requests, whoever woke it."""
         self.awake_at = self.now() if self.awake_at is None else self.awake_at
         self.waking.clear()
-        self.trouble = ""
+        self.trouble, self.lost = "", False
         self.waiters.go_on()
 
     def woke(self, took_s: float) -> None:
@@ -199,8 +205,13 @@ class Residence:
         for one in (self, *self.riders):
             one.waiters.fail(one.not_ready)
 
+    def was_lost(self) -> None:
+        """Its server ended by itself."""
+        self.losing.failed(self.now(), self.awake_for_s)
+        self.lost = True
+
     def fell_asleep(self) -> None:
-        self.evictions, self.awake_at, self.stays = self.evictions + 1, None, ""
+        self.evictions, self.awake_at, self.stays, self.lost = self.evictions + 1, None, "", False
         self.staying.clear()
 
     def did_not_sleep(self, trouble: str) -> None:
@@ -226,7 +237,7 @@ class Residence:
     def due_s(self) -> Iterator[float]:
         """When something may be tried again."""
         now = self.now()
-        backoffs = (self.waking, self.staying, *(place.backoff for place in self.places.values()))
+        backoffs = (self.waking, self.staying, self.losing, *(place.backoff for place in self.places.values()))
         return (left_s for backoff in backoffs if (left_s := backoff.left_s(now)))
 
     def _tell(self) -> None:

@@ -12,7 +12,8 @@ from smart_router.lifecycle.residence import Residence
 def occupant(residence: Residence, in_flight: int, *, foreseen: bool = False) -> Occupant:
     """
     For the planner. Who takes room although it is not awake has to go for others; who did not fall asleep is left alone
-    for a while, as if it were busy; who did not wake is not tried again for a while; an adapter waits for its base.
+    for a while, as if it were busy; who did not wake is not tried again for a while; an adapter waits for its base. Who
+    is missed comes back as if foreseen: at nobody's cost.
     """
     told, state, base = residence.known.told, residence.state, residence.base
     known_awake_s, tried = residence.known.awake_for_s, residence.may_wake and (base is None or base.awake)
@@ -30,7 +31,7 @@ def occupant(residence: Residence, in_flight: int, *, foreseen: bool = False) ->
         awake_for_s=residence.awake_for_s if known_awake_s is None else known_awake_s,
         sessions=residence.visits.live() + told.sessions,
         wake_s=residence.usual_wake_s,
-        foreseen=foreseen and tried and not residence.left_out,
+        foreseen=(foreseen or residence.missed) and tried and not residence.left_out,
     )
 
 
