@@ -76,6 +76,7 @@ bench-limits: $(VENV)/.dev         ## what counting a turn against a rate costs,
 
 bench-lifecycle: $(VENV)/.dev      ## who makes room for whom, simulated (ten minutes); docs/model-lifecycle.md
 	@$(BIN)/python -m benchmarks.lifecycle
+	@$(BIN)/python -m benchmarks.lifecycle_foresight
 
 profile: $(VENV)/.dev              ## where the router's CPU time goes (as root)
 	@PYTHON=$(PYTHON) benchmarks/install_peers.sh .bench

@@ -69,13 +69,13 @@ def _adversary() -> Iterator[str]:
     yield ""
 
 
-def written(document: str, lines: Sequence[str]) -> str:
+def written(document: str, lines: Sequence[str], begin: str = BEGIN) -> str:
     """*document* with *lines* between its markers."""
-    before, _, rest = document.partition(BEGIN)
+    before, _, rest = document.partition(begin)
     _, found, after = rest.partition(END)
     if not found:
-        raise SystemExit(f"the markers are missing: {BEGIN} … {END}")
-    return before + BEGIN + "\n" + "\n".join(lines).rstrip() + "\n" + END + after
+        raise SystemExit(f"the markers are missing: {begin} … {END}")
+    return before + begin + "\n" + "\n".join(lines).rstrip() + "\n" + END + after
 
 
 def draw(path: Path) -> None:

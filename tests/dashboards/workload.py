@@ -47,9 +47,10 @@ def habit(router: Router) -> None:
 def early(router: Router) -> None:
     """What is foreseen is woken, and makes room before it is asked; the next time it is asked."""
     for asked in reversed(NAPS):
-        router.chatted("hi", model=AGENT, session=a_session(), max_tokens=1)
+        session = a_session()
+        router.chatted("hi", model=AGENT, session=session, max_tokens=1)
         until(lambda: _is_awake(router, NAPS[0]))
-        router.chatted("hi", model=asked, max_tokens=1)
+        router.chatted("hi", model=asked, session=session, max_tokens=1)
 
 
 def _is_awake(router: Router, model: str) -> bool:

@@ -47,6 +47,8 @@ def test_a_few_sessions_say_nothing() -> None:
 
 def test_what_only_some_do_is_not_foreseen() -> None:
     assert foreseen(seen(("lat", 30), ("la", 40)), "la") is None
+    assert foreseen(seen(("lat", 55), ("lav", 45)), "la") is None, "about as many go elsewhere"
+    assert foreseen(seen(("lat", 65), ("lav", 35)), "la") == "t"
 
 
 def test_old_habits_fade() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 LEAST_SEEN = 20  # visits of a pair before it says anything
-LIKELY = 0.5  # share of them that the next model must follow
+LIKELY = 0.6  # share of them that the next model must follow; as simulated, docs/model-lifecycle.md
 MOST_SEEN = 1000  # then all counts of the pair are halved, so that old habits fade
 MOST_SESSIONS = 10_000  # whose steps are followed, the latest
 
@@ -59,7 +59,7 @@ class Succession:
         return self.likely(now)
 
     def likely(self, pair: Pair) -> str | None:
-        """Of sessions that came this way, at least half went on to it, whatever the others did."""
+        """Of sessions that came this way, so large a share went on to it, whatever the others did."""
         habit = self._habits.get(pair)
         if habit is None or habit.visits < LEAST_SEEN or not habit.steps:
             return None
