@@ -98,6 +98,15 @@ async def test_who_is_awake_is_not_woken_and_each_use_is_noted(opening: Opening)
     assert opening.waking.uses == [("m", f"{an_ask().caller}/{an_ask().session_id}")]
 
 
+async def test_uses_of_models_that_are_always_awake_are_noted_where_models_are_woken_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for early in (False, True):
+        opening = Opening(monkeypatch, predictive_wake=early)
+        assert await opening.open(models="n") == B
+        assert [model for model, _ in opening.waking.uses] == (["n"] if early else [])
+
+
 async def test_a_model_that_cannot_be_woken_gives_way_to_the_next(opening: Opening) -> None:
     opening.waking.trouble = ModelNotReady("m is not awake yet", retry_after_s=7.0)
     assert await opening.open() == B

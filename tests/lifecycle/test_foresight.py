@@ -151,6 +151,7 @@ async def test_what_is_asked_while_it_wakes_was_foreseen(voice: Voice) -> None:
 async def test_what_was_asked_for_is_no_foresight(voice: Voice) -> None:
     await voice.router.served("tts", "somebody")
     await until(lambda: voice.router.counted("model_wakes", "tts", "ok") == 1)
+    await voice.is_looked_at()
     assert voice.counted("used") == voice.counted("unused") == 0
 
 
@@ -228,11 +229,14 @@ async def test_what_one_router_saw_another_foresees(bare_environment: object) ->
         assert foreseen(other) == "tts"
 
 
-async def test_without_redis_a_router_goes_by_what_it_saw_and_tells_it_later(bare_environment: object) -> None:
+async def test_without_redis_a_router_goes_by_what_it_saw_and_tells_it_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foresight, "SHARE_EVERY_S", 0.01)
     ledger = Ledger()
     ledger.lost = True
     async with sharing(ledger) as one:
         live(one, LEAST_SEEN)
+        asked = ledger.asked
+        await until(lambda: ledger.asked >= asked + 2)
         assert foreseen(one) == "tts"
         ledger.lost = False
     async with sharing(ledger) as other:
@@ -254,6 +258,16 @@ async def test_only_models_that_come_and_go_are_foreseen() -> None:
     ahead = Foresight(registry, None, Metrics(), Clock())
     live(ahead, LEAST_SEEN)
     assert foreseen(ahead) is None
+
+
+async def test_who_is_expected_at_a_model_that_goes_is_not_when_it_returns() -> None:
+    registry = registry_of(ALWAYS, AGENT, TTS)
+    ahead = Foresight(registry, None, Metrics(), Clock())
+    live(ahead, LEAST_SEEN)
+    assert foreseen(ahead) == "tts"
+    ahead.change(registry_of(ALWAYS, AGENT))
+    ahead.change(registry)
+    assert not ahead.foresees("tts")
 
 
 async def test_a_session_that_does_not_go_on_is_waited_for_a_while() -> None:
