@@ -8,7 +8,7 @@ from statistics import mean
 import numpy as np
 
 from benchmarks.lifecycle.policies import Policy
-from benchmarks.lifecycle.world import Measured
+from benchmarks.lifecycle.world import LIVE_S, Measured
 from benchmarks.lifecycle_foresight.traffic import Habits, conversations, kinds
 from benchmarks.lifecycle_foresight.world import Early, ForeseeingWorld
 from smart_router.decide.swap import Room, plan
@@ -23,7 +23,7 @@ class Case:
     title: str
     habits: Habits
     room: int = 2
-    live_s: float = 1800.0  # SESSION_TIMEOUT
+    live_s: float = LIVE_S
 
 
 PIPELINE = Habits()

@@ -20,7 +20,7 @@ class Early:
 
 
 class ForeseeingWorld(World):
-    """*live_s*: SESSION_TIMEOUT. Unless it *foresees*, nothing is woken early."""
+    """A session stands with a model for *live_s* after its turn. Without *foresees* nothing is woken early."""
 
     def __init__(
         self,
