@@ -102,6 +102,13 @@ async def test_an_unload_that_others_do_not_let_end_is_given_up(start: Start) ->
     await until(lambda: router.admits("a"))
 
 
+async def test_an_unload_that_the_server_does_not_carry_out_in_time_says_so(start: Start) -> None:
+    router = await start(registry_of(A), Servers("a"), model_load_timeout=0.1)
+    router.servers.hold("sleep", "a")
+    with pytest.raises(LifecycleFailed, match=r"not asleep within MODEL_LOAD_TIMEOUT \(0\.1 s\)"):
+        await router.manager.unload("a")
+
+
 async def test_while_another_router_acts_nothing_is_unloaded(start: Start) -> None:
     router = await start(registry_of(A), Servers("a"))
     router.lose_lease("gpu")

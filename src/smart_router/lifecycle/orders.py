@@ -25,8 +25,8 @@ log = structlog.get_logger("lifecycle")
 
 class Orders:
     """
-    Waking and putting to sleep have to be asked for once; *load_s* and *unload_s* bound the waits for it, the former
-    should be so long that what goes wrong is heard of within it.
+    Waking and putting to sleep have to be asked for once. *load_s* bounds the wait for the former, and should be so
+    long that what goes wrong is heard of within it; *unload_s* the wait for the end of requests.
     """
 
     def __init__(
@@ -93,6 +93,8 @@ class Orders:
         try:
             if residence.task is not None:
                 await asyncio.wait([residence.task], timeout=self._unload_s)
+            if residence.task is not None and residence.motion == "leaving":
+                await asyncio.wait([residence.task])  # the server has been told, and has a bound of its own
         finally:
             residence.sent_away = False
         if residence.holds:
