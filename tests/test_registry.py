@@ -526,13 +526,26 @@ def test_an_adapter_is_no_base(tmp_path: Path) -> None:
     )
 
 
-def test_the_base_of_an_adapter_is_always_awake(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("base", "what"),
+    [
+        ({"lifecycle": "sleep", "sleep_level": 2}, "lifecycle: sleep, sleep_level: 2"),
+        ({"lifecycle": "process", "endpoints": ["http://localhost:8009"]}, "lifecycle: process"),
+    ],
+)
+def test_the_base_of_an_adapter_keeps_it(tmp_path: Path, base: Data, what: str) -> None:
+    data = an_adapter()
+    data["models"][1] |= base
+    assert refusal(tmp_path, yaml.safe_dump(data)) == (
+        f'models[2].lora.base: "seer" loses its adapters when it goes ({what}); write always, or sleep with '
+        "sleep_level: 1"
+    )
+
+
+def test_the_base_of_an_adapter_may_sleep(tmp_path: Path) -> None:
     data = an_adapter()
     data["models"][1]["lifecycle"] = "sleep"
-    assert refusal(tmp_path, yaml.safe_dump(data)) == (
-        'models[2].lora.base: "seer" comes and goes (lifecycle: sleep), and its adapters with it; it must be always '
-        "awake"
-    )
+    assert load(tmp_path, data).models["seer"].lifecycle == "sleep"
 
 
 def test_only_vllm_has_adapters(tmp_path: Path) -> None:

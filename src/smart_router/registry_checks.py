@@ -141,8 +141,12 @@ def _unfit(base: "Model") -> str | None:
     """Why it cannot have adapters."""
     if base.lora is not None or base.lifecycle == "lora":
         return "is an adapter itself; name the model that its server serves"
-    if base.lifecycle != "always":
-        return f"comes and goes (lifecycle: {base.lifecycle}), and its adapters with it; it must be always awake"
+    if base.lifecycle not in ("always", "sleep") or base.sleep_level == 2:
+        level = f", sleep_level: {base.sleep_level}" if base.lifecycle == "sleep" else ""
+        return (
+            f"loses its adapters when it goes (lifecycle: {base.lifecycle}{level}); write always, or sleep with "
+            "sleep_level: 1"
+        )
     if base.backend != "vllm":
         return f"has backend: {base.backend}; only vllm takes adapters"
     return None

@@ -109,13 +109,15 @@ class Orders:
             NotManaged, NoRoom: it cannot be, as things stand.
         """
         residence = self._managed(model)
-        if pinned and not residence.kept and not self._inventory.arenas[residence.arena].has_room_for(residence):
-            raise self._no_room(residence)
+        for one in filter(None, (residence, residence.base)):
+            if pinned and not one.kept and not self._inventory.arenas[one.arena].has_room_for(one):
+                raise self._no_room(one)
         residence.pinned, residence.untold_pin = pinned, True
         await self._mover.tell_pin(residence)
         if residence.untold_pin:
             log.warning("other routers do not know of a pin yet", model=model, pinned=pinned)
-        residence.changed()
+        for one in filter(None, (residence, residence.base)):
+            one.changed()
 
     def _managed(self, model: str) -> Residence:
         if model not in self._registry.models:
@@ -136,6 +138,8 @@ class Orders:
             raise ModelKept(f"{residence.id} is pinned: unpin it first")
         if residence.preloaded:
             raise ModelKept(f"{residence.id} is preloaded, as ROUTING_MODE is realtime; in standard it may be unloaded")
+        if residence.carries:
+            raise ModelKept(f"{residence.id} has adapters that are kept awake: {', '.join(residence.carries)}")
         ours = sum(self._fleet.in_flight(one.id) for one in (residence, *residence.riders))
         requests, waiting = ours + residence.known.told.in_flight, residence.waiting + residence.known.told.waiting
         if requests or waiting or residence.motion == "coming" or residence.barred:

@@ -75,7 +75,12 @@ class Residence:
     @property
     def kept(self) -> bool:
         """Never evicted."""
-        return self.preloaded or self.pinned or bool(self.unmanageable)
+        return self.preloaded or self.pinned or bool(self.unmanageable) or bool(self.carries)
+
+    @property
+    def carries(self) -> list[str]:
+        """Adapters that are to stay awake, and so keep it awake as well."""
+        return [rider.id for rider in self.riders if rider.preloaded or rider.pinned]
 
     @property
     def awake(self) -> bool:
