@@ -4,11 +4,14 @@ import asyncio
 
 import pytest
 
+from smart_router.cli.processes import free_port
 from smart_router.errors import ModelNotReady
+from smart_router.lifecycle.process import ByProcess
 from smart_router.registry import Model, Registry
 from tests.fakes import a_model
 from tests.lifecycle.conftest import Start
 from tests.lifecycle.fakes import Router, Servers, a_sleeper, at, registry_of, until
+from tests.lifecycle.programs import Ground
 
 A, B, C = a_sleeper("a"), a_sleeper("b"), a_sleeper("c")
 
@@ -81,6 +84,19 @@ async def test_the_server_that_this_process_started_for_a_model_that_goes_is_sto
     assert router.servers.times("sleep", "p") == 0
     lease.release()
     await until(lambda: router.servers.times("sleep", "p"))
+
+
+async def test_the_process_of_a_model_that_goes_ends_once_idle(ground: Ground, start: Start) -> None:
+    model, servers = ground.model("m", free_port()), Servers()
+    servers.awake.add(model.endpoints[0])
+    given = {"process_dir": ground.folder / "processes", "process_stop_timeout": 1.0}
+    router = await start(registry_of(model, A), servers, kinds={"process": ByProcess}, **given)
+    lease = await router.ask("m")
+    await changed(router, registry_of(A))
+    await router.served("a")
+    assert len(ground.living()) == 1
+    lease.release()
+    await until(lambda: not ground.living())
 
 
 def a_started(**changed: object) -> Model:
