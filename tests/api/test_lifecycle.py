@@ -142,7 +142,7 @@ class World:
         registry = a_world_registry()
         self.fleet = Fleet(registry, self.settings)
         self.left_out: set[str] = set()
-        self.fleet.may_wake = lambda id: id not in self.left_out and self.manager.reports[id].state != "failed"
+        self.fleet.may_wake = self._may_wake
         self.manager = FakeManager(
             a_report(BIG, "awake"), a_report(SMALL, "sleeping"), a_report(LONE, "sleeping", LONE, evictions=1)
         )
@@ -158,6 +158,10 @@ class World:
         self.app.include_router(model_routes(Catalogue(registry, self.fleet, standing), door))
         routes = lifecycle_routes(standing, self.manager, door, self.settings, soon_s=soon_s, late_s=late_s)
         self.app.include_router(routes)
+
+    def _may_wake(self, id: str) -> bool:
+        report = self.manager.reports.get(id)
+        return report is not None and id not in self.left_out and report.state != "failed"
 
 
 @pytest.fixture
