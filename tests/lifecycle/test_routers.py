@@ -108,6 +108,23 @@ async def test_what_a_router_could_not_tell_it_tells_later(two: tuple[Router, Ro
     await until(lambda: other.admits("b"))
 
 
+async def test_what_was_told_of_a_model_that_goes_is_taken_back_later(two: tuple[Router, Router]) -> None:
+    one, other = two
+    board, wake = one.board, one.servers.hold("wake", "b")
+    request = one.begin("b")
+    await until(lambda: board.draining.keys() == {"b"})
+    board.lost = True
+    await one.fleet.change(registry_of(A))
+    await one.manager.change(registry_of(A))
+    with pytest.raises(ModelNotReady):
+        await request
+    wake()
+    board.lost = False
+    board.leases.clear()  # as Redis lets a lease end
+    await until(lambda: not board.draining)
+    await other.served("b")
+
+
 async def test_what_was_forgotten_of_a_move_is_told_again(two: tuple[Router, Router]) -> None:
     """A Redis that starts anew knows nothing."""
     one, other = two

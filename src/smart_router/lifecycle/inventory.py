@@ -113,8 +113,11 @@ class Inventory:
             task.add_done_callback(self._farewells.discard)
 
     async def _farewell(self, residence: Residence) -> None:
-        """A server that this process started ends, once nothing runs there."""
+        """What others were told is taken back; a server that this process started ends, once nothing runs there."""
         await self._leave(residence)
+        while residence.announced:
+            await asyncio.sleep(self._settings.lifecycle_interval)
+            await self._hands.mover.retract(residence)
         if residence.model.lifecycle != ENDS_WITH_US:
             return
         await self._hands.quiet.wait(residence)
