@@ -13,7 +13,8 @@ def occupant(residence: Residence, in_flight: int, *, foreseen: bool = False) ->
     """
     For the planner. Who takes room although it is not awake has to go for others; who did not fall asleep is left alone
     for a while, as if it were busy; who did not wake is not tried again for a while; an adapter waits for its base. Who
-    is missed comes back as if foreseen: at nobody's cost.
+    is missed comes back as if foreseen: at nobody's cost. Of two words on how long it has been awake the longer one
+    counts: a Redis whose clock was set back knows of no past.
     """
     told, state, base = residence.known.told, residence.state, residence.base
     known_awake_s, tried = residence.known.awake_for_s, residence.may_wake and (base is None or base.awake)
@@ -28,7 +29,7 @@ def occupant(residence: Residence, in_flight: int, *, foreseen: bool = False) ->
         wanted=residence.kept and tried,
         kept=residence.kept,
         idle_s=min(residence.idle_s, residence.idle_s if told.idle_s is None else told.idle_s),
-        awake_for_s=residence.awake_for_s if known_awake_s is None else known_awake_s,
+        awake_for_s=max(residence.awake_for_s, known_awake_s or 0.0),
         sessions=residence.visits.live() + told.sessions,
         wake_s=residence.usual_wake_s,
         foreseen=(foreseen or residence.missed) and tried and not residence.left_out,
