@@ -148,7 +148,7 @@ class Board:
         self.told: dict[object, Mapping[str, Told]] = {}
         self.woke: dict[str, bool] = {}
         self.wake_s: dict[str, float] = {}
-        self.pinned: set[str] = set()
+        self.pinned: dict[str, bool] = {}
         self.draining: dict[str, object] = {}
 
 
@@ -182,7 +182,7 @@ class FakeAgreement:
         if note.wake_s is not None:
             board.wake_s[model] = note.wake_s
         if note.pinned is not None:
-            (board.pinned.add if note.pinned else board.pinned.discard)(model)
+            board.pinned[model] = note.pinned
         if note.draining:
             board.draining[model] = self
         elif note.draining is False:
@@ -204,7 +204,7 @@ class FakeAgreement:
             summed,
             None,
             board.wake_s.get(model),
-            model in board.pinned,
+            board.pinned.get(model),
             model in board.draining,
         )
 

@@ -203,7 +203,7 @@ async def test_what_was_noted_may_be_taken_back(world: World) -> None:
     router = world.router()
     await world.note(router, Note(pinned=True, draining=True, wake_s=2.0))
     await world.note(router, Note(pinned=False, draining=False, wake_s=3.0))
-    assert await world.learn(router) == Known(wake_s=3.0)
+    assert await world.learn(router) == Known(wake_s=3.0, pinned=False)
 
 
 async def test_notes_of_a_model_stay_with_it_when_arenas_are_made_anew(world: World) -> None:

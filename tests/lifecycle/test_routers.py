@@ -197,6 +197,17 @@ async def test_a_pin_that_could_not_be_told_holds_and_is_told_later(two: tuple[R
     await until(lambda: not one.report("a").pinned)
 
 
+async def test_a_pin_that_was_lost_is_told_again(two: tuple[Router, Router]) -> None:
+    """A Redis that starts anew knows nothing."""
+    one, other = two
+    await one.manager.pin("a", True)
+    await until(lambda: other.report("a").pinned)
+    one.board.pinned.clear()
+    await until(lambda: one.board.pinned)
+    assert one.report("a").pinned
+    assert other.report("a").pinned
+
+
 async def test_a_failed_wake_here_is_not_tried_for_others_again_and_again(two: tuple[Router, Router]) -> None:
     one, other = two
     one.servers.fail("wake", "b", *[LifecycleFailed("out of memory")] * 2)

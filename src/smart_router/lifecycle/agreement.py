@@ -27,7 +27,7 @@ class Known(Struct, frozen=True):
     told: Told = Told()
     awake_for_s: float | None = None
     wake_s: float | None = None  # what waking took lately
-    pinned: bool = False
+    pinned: bool | None = None  # None: nobody ever said, or what was said is lost
     draining: bool = False  # somebody is about to put it to sleep: send it nothing
 
 
@@ -95,7 +95,7 @@ class _Noted:
     used_at: float | None = None
     woke_at: float | None = None
     wake_s: float | None = None
-    pinned: bool = False
+    pinned: bool | None = None
     draining: bool = False
 
 

@@ -203,7 +203,9 @@ class Arena:
         """What another router is about to change gets no requests; a look tells what became of it."""
         barred = known.draining and not residence.announced
         residence.known = known
-        if not residence.untold_pin:
+        if known.pinned is None:
+            residence.untold_pin |= residence.pinned  # Redis has lost it
+        elif not residence.untold_pin:
             residence.pinned = known.pinned
         if barred and not residence.barred:
             self._hands.gate.shut(residence)

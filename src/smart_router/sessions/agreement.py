@@ -131,7 +131,7 @@ def _known(model: str, elsewhere: _Elsewhere, fields: Sequence[Any]) -> Known:
         told=_together(told, None if idle_ms is None else idle_ms / 1000),
         awake_for_s=None if awake_ms is None else awake_ms / 1000,
         wake_s=_read(wake_s),
-        pinned=pinned == b"1",
+        pinned={b"1": True, b"0": False}.get(pinned),
         draining=draining in elsewhere.alive,
     )
 

@@ -14,7 +14,7 @@ end
 for_a_hash(notes)
 put('woke', woke, string.format('%.0f', now))
 put('wake_s', wake_s ~= '' and '1', wake_s)
-put('pinned', pinned, '1')
+put('pinned', pinned ~= '' and '1', pinned)  -- that it is not is known, too
 put('draining', draining, router)
 redis.call('EXPIRE', notes, ttl)
 
