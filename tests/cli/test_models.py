@@ -245,6 +245,7 @@ def test_who_does_not_wait_has_not_failed(router: ScriptedRouter) -> None:
         (403, {"success": False, "error_message": "this key may route only"}, "403: this key may route only"),
         (500, ["odd"], "500: ['odd']"),
         (200, b"<html>", "answered 200 without JSON: is that a smart-router?"),
+        (200, {"object": "list", "data": []}, ": is that a smart-router?"),
     ],
 )
 @pytest.mark.parametrize("command", [[], ["load", "m"], ["unload", "m"], ["pin", "m"], ["unpin", "m"]])

@@ -49,8 +49,19 @@ class Router(NamedTuple):
     url: str
     key: str | None
 
-    def ask(self, method: str, path: str, timeout_s: float = TIMEOUT_S) -> Answer:
-        return call(self.url, method, path, self.key, timeout_s=timeout_s)
+    def models(self) -> dict[str, Any]:
+        """How all of them stand."""
+        return self._ask("GET", "/models", ("models", "groups")).body
+
+    def order(self, method: str, path: str, timeout_s: float = TIMEOUT_S) -> Answer:
+        """How the model stands that it is about."""
+        return self._ask(method, path, ("id", "state"), timeout_s)
+
+    def _ask(self, method: str, path: str, tells: Sequence[str], timeout_s: float = TIMEOUT_S) -> Answer:
+        answer = call(self.url, method, path, self.key, timeout_s=timeout_s)
+        if not all(name in answer.body for name in tells):
+            fail(f"{self.url} did not answer {path} with {' and '.join(tells)}: is that a smart-router?")
+        return answer
 
 
 @app.callback()
@@ -117,7 +128,7 @@ def pin(
 
     Example: smart-router models pin Qwen/Qwen2.5-7B-Instruct
     """
-    _tell(_of(context, url, key).ask("POST", _path(id, "pin")).body, as_json)
+    _tell(_of(context, url, key).order("POST", _path(id, "pin")).body, as_json)
 
 
 @app.command()
@@ -129,7 +140,7 @@ def unpin(
 
     Example: smart-router models unpin Qwen/Qwen2.5-7B-Instruct
     """
-    _tell(_of(context, url, key).ask("DELETE", _path(id, "pin")).body, as_json)
+    _tell(_of(context, url, key).order("DELETE", _path(id, "pin")).body, as_json)
 
 
 # orders
@@ -146,7 +157,7 @@ def _path(id: str, order: str) -> str:
 
 
 def _ordered(router: Router, order: str, id: str, wait: bool, as_json: bool) -> None:
-    answer = router.ask("POST", _path(id, order) + ("?wait=true" if wait else ""), LONGEST_WAIT_S)
+    answer = router.order("POST", _path(id, order) + ("?wait=true" if wait else ""), LONGEST_WAIT_S)
     _tell(answer.body, as_json)
     if wait and answer.status != 200:
         fail(
@@ -167,10 +178,10 @@ def _state(model: dict[str, Any]) -> str:
 
 
 def _looks(router: Router, again: bool) -> Iterator[dict[str, Any]]:
-    yield router.ask("GET", "/models").body
+    yield router.models()
     while again:
         time.sleep(EVERY_S)
-        yield router.ask("GET", "/models").body
+        yield router.models()
 
 
 def _show(looks: Iterator[dict[str, Any]], again: bool, as_json: bool) -> None:
