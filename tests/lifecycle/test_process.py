@@ -150,6 +150,24 @@ async def test_what_an_earlier_router_left_is_ended_by_a_look(ground: Ground) ->
         assert ground.living() == []
 
 
+async def test_what_a_server_left_whose_guardian_was_killed_is_ended_by_a_look(ground: Ground) -> None:
+    """It would keep its memory on the GPU."""
+    m = place(ground.model("m", free_port(), "parent", "leaves"))
+    async with a_kind(ground) as kind:
+        await kind.wake(*m)
+        server, *children = ground.living()
+        os.kill(guardian_of(ground), signal.SIGKILL)
+        await until(lambda: server not in ground.living())
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                with suppress(UpstreamError):
+                    if await kind.look(*m) == "sleeping":
+                        break
+                await asyncio.sleep(0.02)
+        assert len(children) == 2
+        assert ground.living() == []
+
+
 async def test_servers_end_with_the_kind_all_at_once(ground: Ground) -> None:
     async with a_kind(ground) as kind:
         await asyncio.gather(*(kind.wake(*place(ground.model(name, free_port(), "deaf"))) for name in "abc"))

@@ -16,6 +16,7 @@ from smart_router.lifecycle.guardian import started
 
 log = structlog.get_logger("launcher")
 
+MARK = "SMART_ROUTER_PID_FILE"  # in the environment of a server, and so of all that it starts
 POLL_S = 0.05
 GUARDIAN_NEEDS_S = 5.0  # beyond what its server may take
 
@@ -60,7 +61,22 @@ async def _end_all(left: tuple[Running, Running, Running], pid_file: Path, model
         log.warning("ending a server that was left behind", model=model, pid=server.pid)
     await _end(guardian, os.kill, stop_s + GUARDIAN_NEEDS_S)
     await _end(server, os.killpg, stop_s)
+    strays = await asyncio.to_thread(_strays, pid_file)
+    if strays:
+        log.warning("ending what a server left behind", model=model, pids=[stray.pid for stray in strays])
+    await asyncio.gather(*(_end(stray, os.kill, stop_s) for stray in strays))
     _forget(pid_file)
+
+
+def _strays(pid_file: Path) -> list[Running]:
+    """What a server started that is gone, known by its mark: a number says nothing of who was given it. Linux only."""
+    mark, found = os.fsencode(f"{MARK}={pid_file}"), []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended, or is somebody else's
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                pid = int(process.name)
+                found.append(Running(pid, started(pid)))
+    return found
 
 
 def _read(pid_file: Path) -> tuple[Running, Running, Running] | None:

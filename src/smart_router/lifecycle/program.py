@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from smart_router.errors import LifecycleFailed
+from smart_router.lifecycle.left import MARK
 from smart_router.registry import Model, Process
 from smart_router.settings import Settings
 
@@ -50,7 +51,9 @@ def program_for(model: Model, endpoint: str, settings: Settings, *, keeps_adapte
     process = model.process or Process()
     folder = process_dir(settings)
     name = f"{_file_name(model.id)}-{port}"
-    environment = {**inherited(os.environ), **_development(model, keeps_adapters), **process.environment}
+    pid_file = folder / f"{name}.pid"
+    ours = {**_development(model, keeps_adapters), MARK: str(pid_file)}
+    environment = {**inherited(os.environ), **ours, **process.environment}
     command = process.command or _vllm(model, process, keeps_adapters)
     filled = tuple(_filled(word, host, port) for word in command)
     return Program(
@@ -61,7 +64,7 @@ def program_for(model: Model, endpoint: str, settings: Settings, *, keeps_adapte
         command=(_found(model, filled[0], environment), *filled[1:]),
         environment=environment,
         log=Path(_filled(process.log, host, port)).absolute() if process.log else folder / f"{name}.log",
-        pid_file=folder / f"{name}.pid",
+        pid_file=pid_file,
     )
 
 
