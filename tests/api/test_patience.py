@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from smart_router.access.keyring import KeyRing
+from smart_router.api.auth import Door
 from smart_router.api.patience import StreamPatience, with_patience
 from smart_router.api.presence import Presence
-from smart_router.api.visit import Visit
+from smart_router.api.visit import Desk, Visit
 from smart_router.errors import ModelNotReady
 from smart_router.types import Admission, Rate
 from tests.fakes import a_decision, an_ask, settings
@@ -107,6 +109,34 @@ async def test_who_leaves_does_not_leave_a_waiter_behind() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert waiting.awake.cancelled()
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_who_does_not_take_the_end_of_a_stream_is_no_error(leaves: bool) -> None:
+    desk = Desk(Door(KeyRing(settings(), {}, {})), settings(send_timeout=60.0 if leaves else 0.1), ())
+
+    async def receive() -> dict[str, Any]:
+        if not leaves:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def handled() -> None:
+        visit = Visit(SCOPE, receive, desk.presence)
+        visit.presence.all_read()
+        visit.started = visit.waited = True
+        try:
+            await desk.failed(visit, send, ModelNotReady("not awake"), observe=True)
+        finally:
+            visit.leave()
+
+    task = asyncio.create_task(handled())
+    async with asyncio.timeout(20):
+        await asyncio.wait({task})
+    assert not task.cancelled()
+    await task
 
 
 async def test_who_takes_no_stream_cannot_be_told_anything() -> None:

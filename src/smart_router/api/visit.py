@@ -219,7 +219,11 @@ class Desk:
             raise error
         self._tell(visit, error, self.observers if observe else ())
         if visit.waited and observe and not isinstance(error, ClientGone):
-            await visit.break_off(send, error, self.settings.send_timeout)
+            try:
+                await visit.break_off(send, error, self.settings.send_timeout)
+            except asyncio.CancelledError:
+                if visit.presence.explained() is None:  # else the client left, or does not take it
+                    raise
             return
         if visit.started and not isinstance(error, ClientGone):
             raise error  # the server closes the connection: the client sees that the answer is not complete
