@@ -881,6 +881,25 @@ def test_what_else_is_wrong_of_a_process_is_shown(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        f"http://me:{SECRET}@model:8000",
+        f"http://{SECRET}@model:8000",
+        f"http://me:{SECRET}/@model:8000",
+        f"http://model:8000?key={SECRET}",
+        f"http://model:8000/#{SECRET}",
+        f"ftp://me:{SECRET}@model",
+    ],
+)
+def test_a_key_in_an_address_is_not_shown(tmp_path: Path, endpoint: str) -> None:
+    data = a_file()
+    data["models"][1]["endpoints"] = [endpoint]
+    said = refusal(tmp_path, yaml.safe_dump(data))
+    assert said.startswith("models[1].endpoints[0]: ")
+    assert SECRET not in said
+
+
 def test_a_key_under_another_name_is_not_shown(tmp_path: Path) -> None:
     data = a_file()
     data["models"] = [data["models"][0] | {"apikey": SECRET, "id": "a", "endpoints": ["http://a"]}]

@@ -4,6 +4,7 @@ Whether the parts of a registry fit together: what they name exists, and what co
 Every check yields a line per mistake, with its YAML path, what is wrong and what would be right.
 """
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import chain
@@ -80,7 +81,12 @@ def _bad_endpoints(file: "RegistryFile") -> Iterator[str]:
     for i, model in enumerate(file.models):
         for j, endpoint in enumerate(model.endpoints):
             if mistake := _endpoint_mistake(endpoint):
-                yield f'models[{i}].endpoints[{j}]: "{endpoint}" {mistake}, such as http://localhost:8000'
+                yield f'models[{i}].endpoints[{j}]: "{_without_secrets(endpoint)}" {mistake}, such as http://localhost:8000'
+
+
+def _without_secrets(endpoint: str) -> str:
+    """Keys are written into addresses, too."""
+    return re.sub(r"//.*@", "//...@", re.sub(r"[?#].*", "?...", endpoint, flags=re.DOTALL), flags=re.DOTALL)
 
 
 def _endpoint_mistake(endpoint: str) -> str | None:
