@@ -8,106 +8,24 @@ nobody can take the place that was chosen.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
 
 from smart_router.decide.budget import RetryBudget
 from smart_router.decide.health import tried
-from smart_router.decide.load import Load
 from smart_router.decide.replica import AllBusy, NoReplica, pick, wait_s
 from smart_router.errors import UpstreamError
-from smart_router.registry import Model, Registry
+from smart_router.registry import Registry
 from smart_router.settings import Settings
 from smart_router.upstream import KINDS
 from smart_router.upstream.addresses import Resolve, resolve
 from smart_router.upstream.base import Upstream
+from smart_router.upstream.lease import Lease
 from smart_router.upstream.queue import Queue, wait
 from smart_router.upstream.replicas import Replicas, Server
+from smart_router.upstream.reports import ReplicaReport, report_of
 from smart_router.upstream.watch import Watch
 
-Status = Literal["healthy", "unhealthy", "unknown"]
-
 NOBODY: frozenset[str] = frozenset()
-
-
-class Lease:
-    """
-    A place at a replica. Release it exactly once, whatever happened; a second time does nothing. It stays good when
-    the replica leaves the fleet.
-    """
-
-    __slots__ = ("_fleet", "_held", "_server", "_task", "since", "taken_back")
-
-    def __init__(self, server: Server, fleet: "Fleet") -> None:
-        self._server = server
-        self._fleet = fleet
-        self._held = True
-        self._task: asyncio.Task[Any] | None = None
-        self.since = 0.0
-        self.taken_back = False
-        server.in_flight += 1
-
-    @property
-    def model(self) -> Model:
-        return self._server.model
-
-    @property
-    def endpoint(self) -> str:
-        return self._server.endpoint
-
-    @property
-    def upstream(self) -> Upstream:
-        return self._server.upstream
-
-    def ask(self) -> None:
-        """This task waits for the replica's answer to begin, until `asked()`. `take_back` cancels it."""
-        self._task, self.since = asyncio.current_task(), self._fleet.now()
-        self._server.opening.add(self)
-
-    def asked(self) -> None:
-        self._server.opening.discard(self)
-
-    def take_back(self) -> None:
-        """The replica sleeps: nothing will come."""
-        if self._task is not None and not self.taken_back:
-            self.taken_back = True
-            self._task.cancel()
-
-    def answered(self) -> None:
-        """The replica did its work."""
-        self._fleet.answered(self._server)
-
-    def blame(self, error: UpstreamError) -> None:
-        """The replica did not; what follows depends on *error*: see `Replicas.blamed`."""
-        self._fleet.blamed(self._server, error)
-
-    def release(self) -> None:
-        if self._held:
-            self._held = False
-            self._server.in_flight -= 1
-            queue = self._server.replicas.queue
-            if queue:
-                queue.serve()
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaReport:
-    """
-    How a replica stands, for people: `status` is healthy, unhealthy or unknown; `ejected` that it answers its health
-    check but fails requests; `resting` that it asked to be left alone; `load` is None where it is not known.
-    """
-
-    model: str
-    group: str
-    endpoint: str
-    status: Status
-    response_time_s: float | None
-    in_flight: int
-    trouble: str
-    ejected: bool = False
-    resting: bool = False
-    load: Load | None = None
 
 
 class Fleet:
@@ -319,7 +237,7 @@ class Fleet:
 
     def report(self) -> tuple[ReplicaReport, ...]:
         now = self.now()
-        return tuple(_report(server, now) for replicas in self._models.values() for server in replicas.servers)
+        return tuple(report_of(server, now) for replicas in self._models.values() for server in replicas.servers)
 
     async def check_all(self) -> None:
         """Ask every replica for its health."""
@@ -336,22 +254,6 @@ class Fleet:
 
 def _kinds(registry: Registry) -> set[str]:
     return {model.backend for model in registry.models.values()}
-
-
-def _report(server: Server, now: float) -> ReplicaReport:
-    healthy = server.health.healthy
-    return ReplicaReport(
-        model=server.model.id,
-        group=server.model.lane,
-        endpoint=server.endpoint,
-        status="unknown" if healthy is None else "healthy" if healthy else "unhealthy",
-        response_time_s=server.health.response_time_s,
-        in_flight=server.in_flight,
-        trouble=server.health.trouble,
-        ejected=server.record.ejected_until > now,
-        resting=server.resting_until > now,
-        load=server.load if now < server.load_until else None,
-    )
 
 
 __all__ = ["AllBusy", "Fleet", "Lease", "NoReplica", "ReplicaReport"]
