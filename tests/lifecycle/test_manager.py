@@ -233,6 +233,15 @@ async def test_a_model_that_others_keep_busy_is_not_put_to_sleep(start: Start) -
     await request
 
 
+async def test_another_goes_for_a_model_that_others_keep_busy(start: Start) -> None:
+    router = await start(registry_of(A, B, C, gpu=2), Servers("a", "b"))
+    router.servers.loads[at("a")] = Load(running=1)
+    await router.served("b")
+    await router.served("c")
+    assert router.servers.times("sleep", "a") == 0
+    await until(lambda: router.admits("a"))
+
+
 async def test_what_several_models_share_does_not_say_that_one_of_them_is_busy(start: Start) -> None:
     router = await start(registry_of(A, B, a_model("base", at("a"))), Servers("a"))
     router.servers.loads[at("a")] = Load(running=1)

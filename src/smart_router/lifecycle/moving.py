@@ -184,6 +184,7 @@ class Mover:
 
     def _ended(self, residence: Residence, *, cancelled: bool) -> None:
         residence.motion = residence.task = None
+        residence.others_stay = False
         residence.moves += 1
         if cancelled:
             self._gate.reopen(residence)

@@ -24,7 +24,8 @@ class Quiet:
         pause_s = PAUSE_S
         while True:
             ours = self._gate.in_flight(residence) + residence.known.told.in_flight
-            if not ours and not await self._others(residence):
+            residence.others_stay = not ours and await self._others(residence)
+            if not ours and not residence.others_stay:
                 return
             await asyncio.sleep(PAUSE_S if ours else pause_s)
             pause_s = PAUSE_S if ours else min(2 * pause_s, LONGEST_PAUSE_S)

@@ -47,6 +47,7 @@ class Residence:
         self.announced = False  # other routers were told that this one is
         self.refused = False  # by the last plan
         self.refused_beside: tuple[str, ...] = ()  # those who were kept then, as the log says
+        self.others_stay = False  # while it drains: whoever asks its servers directly
         self.sent_away = False  # by an order: it goes though nobody needs its place
         self.trouble = ""  # why it did not wake
         self.stays = ""  # why it did not sleep

@@ -12,13 +12,13 @@ from smart_router.lifecycle.residence import Residence
 def occupant(residence: Residence, in_flight: int, *, foreseen: bool = False) -> Occupant:
     """
     For the planner. Who takes room although it is not awake has to go for others; who did not fall asleep is left alone
-    for a while, as if it were busy; who did not wake is not tried again for a while; an adapter waits for its base. Who
-    is missed comes back as if foreseen: at nobody's cost. Of two words on how long it has been awake the longer one
-    counts: a Redis whose clock was set back knows of no past.
+    for a while, as if it were busy, and so is whom others ask directly; who did not wake is not tried again for a
+    while; an adapter waits for its base. Who is missed comes back as if foreseen: at nobody's cost. Of two words on how
+    long it has been awake the longer one counts: a Redis whose clock was set back knows of no past.
     """
     told, state, base = residence.known.told, residence.state, residence.base
     known_awake_s, tried = residence.known.awake_for_s, residence.may_wake and (base is None or base.awake)
-    stays = residence.staying.left_s(residence.now()) > 0
+    stays = residence.others_stay or residence.staying.left_s(residence.now()) > 0
     return Occupant(
         residence.id,
         residence.model.lane,
