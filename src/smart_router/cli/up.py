@@ -42,6 +42,7 @@ def up(
             settings = settings.model_copy(update={"model_registry": registry})
         app, port = ready_app(settings, host, port)
         roster = _roster(settings)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background jobs ignore
     config = uvicorn.Config(app, **server_options(settings, host, port))
     server, supervisor = uvicorn.Server(config), _supervisor(roster, settings)
     try:
