@@ -1,5 +1,6 @@
 """What several suites share: an environment that says nothing, and a real Redis."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from tests.needs import redis_program
 # The same examples in every run, and no deadlines: a slow machine is no defect.
 hypothesis.settings.register_profile("ours", derandomize=True, deadline=None, max_examples=60)
 hypothesis.settings.load_profile("ours")
+
+# A shell has its background jobs ignore Ctrl+C, and programs that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ALSO_READ = (
     "PORT",

@@ -52,7 +52,11 @@ class Cluster:
             source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
 
     def end_move(self, slot: int, target: Server) -> None:
-        """Tells the masters; the replicas hear of it from them."""
+        """
+        Tells the masters; the replicas hear of it from them. What *target* says counts more than others' words from now
+        on: what the node that had the slot has just told around would else undo it, and each name the other for ever.
+        """
+        target.ask("CLUSTER", "BUMPEPOCH")
         target.ask("CLUSTER", "SETSLOT", slot, "NODE", self.ids[target.port])
         for node in self.nodes:
             if node is not target and node.answers("ROLE", holding="master"):
