@@ -43,7 +43,7 @@ serve: $(VENV)/.demo               ## the router on ROUTER_PORT, 8001
 
 test: check                        ## lint, types and all tests that need no real vLLM
 	@scripts/install_servers.sh
-	@$(BIN)/pytest -m "not real_vllm and not build"
+	@scripts/test.sh
 
 test-vllm: $(VENV)/.dev            ## what only real vLLM servers can show
 	@scripts/real_vllm/setup.sh .venv-vllm
