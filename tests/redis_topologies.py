@@ -1,6 +1,7 @@
 """Redis servers that belong together: a cluster, and a master with its replicas and sentinels. All real."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from tests.redis_servers import Server, all_started, until
 
 BUS_OFFSET = 10_000  # a node of a cluster also listens on its port and this
 SLOTS = 16_384
+GOSSIP_S = 0.5  # in which nodes have told one another what they know
 MASTER = "sessions"  # what the sentinels call it
 IN_MEMORY = ("--save", "", "--appendonly", "no", "--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0")
 
@@ -53,14 +55,21 @@ class Cluster:
 
     def end_move(self, slot: int, target: Server) -> None:
         """
-        Tells the masters; the replicas hear of it from them. What *target* says counts more than others' words from now
-        on: what the node that had the slot has just told around would else undo it, and each name the other for ever.
+        Tells the masters until all hold to it: what the node that had the slot has just told around may undo it.
+        The replicas hear of it from them.
         """
-        target.ask("CLUSTER", "BUMPEPOCH")
-        target.ask("CLUSTER", "SETSLOT", slot, "NODE", self.ids[target.port])
-        for node in self.nodes:
-            if node is not target and node.answers("ROLE", holding="master"):
-                node.ask("CLUSTER", "SETSLOT", slot, "NODE", self.ids[target.port])
+        target.ask("CLUSTER", "BUMPEPOCH")  # so that its word counts more than that
+        masters = [node for node in self.nodes if node is target or node.answers("ROLE", holding="master")]
+        for _ in range(2):
+            until(lambda: self._told(slot, target, masters), "all masters know who serves the slot")
+            time.sleep(GOSSIP_S)
+
+    def _told(self, slot: int, target: Server, masters: list[Server]) -> bool:
+        """Whether all knew it; whoever did not is told."""
+        wrong = [node for node in masters if _owner(node, slot) != target.port]
+        for node in wrong:
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", self.ids[target.port])
+        return not wrong
 
     def _alive(self) -> Server:
         for state in ("cluster_state:ok", "cluster_state:"):  # none is well while one is gone
@@ -68,6 +77,12 @@ class Cluster:
                 if node.answers("CLUSTER", "INFO", holding=state):
                     return node
         raise AssertionError("no node of the cluster answers")
+
+
+def _owner(node: Server, slot: int) -> int | None:
+    """The port of who serves it, as *node* has it."""
+    found = (master[1] for first, last, master, *_ in node.ask("CLUSTER", "SLOTS") if first <= slot <= last)
+    return next(found, None)
 
 
 @contextmanager
