@@ -109,7 +109,7 @@ class Router:
         chooser, opener = Chooser(registry, self.classifier, chosen), Opener(fleet, chosen, metrics)
         pipeline = Pipeline(chosen, chooser, self.store, fleet, opener, metrics, (self.stats,), self.shadow)
         desk = Desk(Door(KeyRing(chosen, registry.use_cases, registry.models)), chosen, (self.stats,))
-        ours, openai = RouteApi(pipeline, desk, registry.defaults), OpenAIApi(pipeline, desk, registry)
+        ours, openai = RouteApi(pipeline, desk, registry), OpenAIApi(pipeline, desk, registry)
         self.front = Front({"/route": ours.route, "/classify": ours.classify}, openai, {})
         self.handler: Handler = self.front
 

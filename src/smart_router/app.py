@@ -149,10 +149,10 @@ def _plan(house: House, registry: Registry, classifier: Classifier, identity: st
     """
     settings, fleet, store, door, metrics = house.settings, house.fleet, house.store, house.door, house.metrics
     chooser = Chooser(registry, classifier, settings, open_second_opinion(fleet, registry, settings))
-    waker = house.manager if any(model.managed for model in registry.models.values()) else None
+    waker = house.manager if registry.comes_and_goes else None
     shadow, opener = _shadow(house, registry, classifier), Opener(fleet, settings, metrics, waker)
     pipeline = Pipeline(settings, chooser, store, fleet, opener, metrics, house.observers, shadow)
-    route, openai = RouteApi(pipeline, house.desk, registry.defaults), OpenAIApi(pipeline, house.desk, registry)
+    route, openai = RouteApi(pipeline, house.desk, registry), OpenAIApi(pipeline, house.desk, registry)
 
     control_plane = FastAPI(title="smart-router", version=__version__, description=DESCRIPTION)
     install_error_handlers(control_plane)

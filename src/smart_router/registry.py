@@ -140,6 +140,9 @@ class Group(_Part):
     max_resident: int = Field(1, ge=1, le=1000)
 
 
+_UNDECLARED = Group()
+
+
 class UseCase(_Part):
     id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     description: str = ""
@@ -179,6 +182,15 @@ class Registry:
         own = [self.models[name] for name in self.use_cases[use_case].models]
         fallbacks = [self.models[name] for model in own for name in model.fallbacks]
         return tuple(model for model in dict.fromkeys([*own, *fallbacks]) if attached <= set(model.accepts))
+
+    def max_resident(self, lane: str) -> int:
+        """How many models of *lane* may be awake at once."""
+        return self.groups.get(lane, _UNDECLARED).max_resident
+
+    @property
+    def comes_and_goes(self) -> bool:
+        """Some model does."""
+        return any(model.managed for model in self.models.values())
 
     @property
     def taught(self) -> tuple[str, ...]:

@@ -90,6 +90,7 @@ class OpenAIApi:
         self._desk = desk
         self._registry = registry
         self._ids = _ids(registry)
+        self._comes_and_goes = registry.comes_and_goes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Any path under `/v1/` that nobody else serves."""
@@ -102,7 +103,8 @@ class OpenAIApi:
                 visit.ask, attempt = await self._stored(visit, scope)
             else:
                 ask, attempt = await self._asked(visit, api, scope, receive)
-                visit.ask = with_patience(ask, visit, send, self._desk.settings) if api.events else ask
+                patient = api.events and self._comes_and_goes
+                visit.ask = with_patience(ask, visit, send, self._desk.settings) if patient else ask
             passing = Pass(await self._pipeline.forward(visit.ask, attempt), visit, self._desk.settings.send_timeout)
             await passing(send)
         except BaseException as exc:

@@ -27,10 +27,10 @@ class StreamPatience:
         self._visit = visit
         self._send = send
         self._settings = settings
-        self._decided: Headers = []
+        self._decided: tuple[Decision, str, Admission | None] | None = None
 
     def decided(self, decision: Decision, model: str, admission: Admission | None) -> None:
-        self._decided = [*decision_headers(decision, model), *rate_headers(admission)]
+        self._decided = decision, model, admission
 
     async def waiting(self, model: str, awaited: Awaitable[_T]) -> _T:
         began, waiting = perf_counter(), asyncio.ensure_future(awaited)
@@ -55,10 +55,16 @@ class StreamPatience:
             (b"cache-control", b"no-cache"),
             (b"x-request-id", visit.request_id.encode()),
             (b"x-session-id", visit.ask.session_id.encode()),
-            *self._decided,
+            *self._told(),
         ]
         start: dict[str, object] = {"type": "http.response.start", "status": 200, "headers": headers}
         await visit.presence.send(self._send, start, self._settings.send_timeout)
+
+    def _told(self) -> Headers:
+        if self._decided is None:
+            return []
+        decision, model, admission = self._decided
+        return [*decision_headers(decision, model), *rate_headers(admission)]
 
     async def _say(self, comment: str) -> None:
         message: dict[str, object] = {"type": "http.response.body", "body": comment.encode(), "more_body": True}

@@ -13,23 +13,24 @@ from smart_router.api.relay import Relay, decision_headers
 from smart_router.api.visit import Desk, Visit
 from smart_router.observe.finished import tell
 from smart_router.pipeline import Pipeline
-from smart_router.registry import Defaults
+from smart_router.registry import Registry
 from smart_router.types import Ask
 
 
 class RouteApi:
     """The two handlers."""
 
-    def __init__(self, pipeline: Pipeline, desk: Desk, defaults: Defaults) -> None:
+    def __init__(self, pipeline: Pipeline, desk: Desk, registry: Registry) -> None:
         self._pipeline = pipeline
         self._desk = desk
-        self._defaults = defaults
+        self._defaults = registry.defaults
+        self._comes_and_goes = registry.comes_and_goes
 
     async def route(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit, relay = Visit(scope, receive, self._desk.presence, tracing=self._desk.tracing), None
         try:
             ask = await self._ask(visit, scope, receive)
-            visit.ask = with_patience(ask, visit, send, self._desk.settings)
+            visit.ask = with_patience(ask, visit, send, self._desk.settings) if self._comes_and_goes else ask
             await self._desk.armour.admit(ask.attachments)
             relay = Relay(await self._pipeline.answer(visit.ask), self._pipeline, visit, self._desk.settings)
             await relay(send)
