@@ -10,10 +10,10 @@ wrong is taken back.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 State = Literal["awake", "sleeping", "waking", "loading", "draining", "failed", "unknown"]
-STATES: tuple[State, ...] = ("awake", "sleeping", "waking", "loading", "draining", "failed", "unknown")
+STATES: tuple[State, ...] = get_args(State)
 RESIDENT: frozenset[State] = frozenset({"awake", "waking", "loading", "draining"})  # these take room
 
 _PAUSE_S = 10.0  # people read and type: shorter pauses say little; as simulated, docs/model-lifecycle.md

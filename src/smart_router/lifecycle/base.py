@@ -33,6 +33,11 @@ class ModelReport(Struct, frozen=True):
     trouble: str = ""  # why it is not awake, or cannot be managed
 
 
+def named(model: Model, endpoint: str) -> str:
+    """Which one, in a message to an operator."""
+    return f'{"model" if model.lora is None else "adapter"} "{model.id}" at {endpoint}'
+
+
 class Lifecycle(Protocol):
     """
     Puts one model's server to sleep and wakes it. Nothing here decides when, nor keeps a state: `look` asks the server

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from smart_router.errors import BackendAway, BackendBroke, BackendBusy, LifecycleFailed
+from smart_router.lifecycle.base import named
 from smart_router.registry import Model
 from smart_router.settings import Settings
 from smart_router.upstream.base import key_header
@@ -85,7 +86,7 @@ class Calls:
         """
         told = await self.get(model, endpoint, b"/is_sleeping")
         if told.status == 401:
-            raise LifecycleFailed(f'model "{model.id}" at {endpoint}: {WRONG_KEY}')
+            raise LifecycleFailed(f"{named(model, endpoint)}: {WRONG_KEY}")
         said = told.read(_Sleeping) if told.status == 200 else None
         return said.is_sleeping if said else None
 

@@ -8,7 +8,7 @@ import structlog
 
 from smart_router.errors import BackendUnreachable, LifecycleFailed, RouterError
 from smart_router.lifecycle.backoff import LONGEST_S
-from smart_router.lifecycle.base import ENDS_WITH_US
+from smart_router.lifecycle.base import ENDS_WITH_US, named
 from smart_router.lifecycle.gate import Gate
 from smart_router.lifecycle.left import GUARDIAN_NEEDS_S
 from smart_router.lifecycle.place import Place
@@ -54,7 +54,7 @@ class Comer:
         model, endpoint, settings = residence.model, place.endpoint, self._settings
         load_s, probe_s = settings.model_load_timeout, settings.health_timeout * PROBE_TIMEOUTS
         own_words_s = _own_words_s(settings) if model.lifecycle == ENDS_WITH_US else 0.0
-        who = f'model "{model.id}" at {endpoint}'
+        who = named(model, endpoint)
         late = f"{who}: not awake within MODEL_LOAD_TIMEOUT ({load_s:g} s); see its server's log, or raise it"
         mute = (
             f"{who} is awake, but did not answer its first question within {probe_s:g} s "

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from smart_router.errors import BackendAsleep, LifecycleFailed
-from smart_router.lifecycle.base import Seen
+from smart_router.lifecycle.base import Seen, named
 from smart_router.lifecycle.calls import WRONG_KEY, Calls, Told
 from smart_router.registry import Model
 from smart_router.settings import Settings
@@ -62,26 +62,22 @@ class Lora:
         told = await self._calls.get(model, endpoint, b"/v1/models")
         found = told.read(_Models)
         if told.status == 401:
-            raise LifecycleFailed(f"{_who(model, endpoint)}: {WRONG_KEY}")
+            raise LifecycleFailed(f"{named(model, endpoint)}: {WRONG_KEY}")
         if told.status != 200 or found is None:
             raise LifecycleFailed(
-                f"{_who(model, endpoint)}: no list of models at /v1/models ({told.status}: {told.reason}): "
+                f"{named(model, endpoint)}: no list of models at /v1/models ({told.status}: {told.reason}): "
                 "is a vLLM server there?"
             )
         return any(card.id == model.served_name for card in found.data)
 
 
 def _failed(model: Model, endpoint: str, what: str, told: Told) -> LifecycleFailed:
-    who = _who(model, endpoint)
+    who = named(model, endpoint)
     if told.status == 200:
         return LifecycleFailed(f"{who}: {what}: the server says that it did, and its /v1/models that it did not")
     if told.unknown_path or "--enable-lora" in told.reason:
         return LifecycleFailed(f"{who}: {what}: {ADVICE}")
     return LifecycleFailed(f"{who}: {what}: {told.status}: {told.reason}")
-
-
-def _who(model: Model, endpoint: str) -> str:
-    return f'adapter "{model.id}" at {endpoint}'
 
 
 class _Card(Struct):

@@ -9,6 +9,7 @@ import structlog
 
 from smart_router.errors import BackendUnreachable, LifecycleFailed, StoreUnavailable
 from smart_router.lifecycle.agreement import Agreement, Note
+from smart_router.lifecycle.base import named
 from smart_router.lifecycle.coming import Comer, first, in_time, told
 from smart_router.lifecycle.gate import Gate
 from smart_router.lifecycle.place import Place
@@ -132,7 +133,7 @@ class Mover:
     async def _leave(self, residence: Residence, place: Place) -> Exception | None:
         """What stands against believing that it sleeps there. Who is gone has left."""
         model, endpoint, load_s, trouble = residence.model, place.endpoint, self._settings.model_load_timeout, None
-        who = f'model "{model.id}" at {endpoint}'
+        who = named(model, endpoint)
         late = f"{who}: not asleep within MODEL_LOAD_TIMEOUT ({load_s:g} s); see its server's log, or raise it"
         try:
             await in_time(residence.kind.sleep(model, endpoint), load_s, late)

@@ -89,7 +89,6 @@ def _is_crowded(model: Model, registry: Registry, settings: Settings) -> bool:
     if model.lifecycle != "sleep":
         return False
     others = registry.models.values()
-    group = registry.groups.get(model.group)
     lane = sum(other.lane == model.lane for other in others)
     managed = sum(other.managed for other in others)
-    return lane > (group.max_resident if group is not None else 1) or managed > settings.max_concurrent_models
+    return lane > registry.max_resident(model.lane) or managed > settings.max_concurrent_models

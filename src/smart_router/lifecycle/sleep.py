@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 
 from smart_router.errors import LifecycleFailed, UpstreamError
-from smart_router.lifecycle.base import Seen
+from smart_router.lifecycle.base import Seen, named
 from smart_router.lifecycle.calls import Calls
 from smart_router.registry import Model
 from smart_router.settings import Settings
@@ -56,7 +56,7 @@ class Sleep:
     async def look(self, model: Model, endpoint: str) -> Seen:
         sleeps = await self._calls.sleeps(model, endpoint)
         if sleeps is None:
-            raise LifecycleFailed(f"{_who(model, endpoint)}: no /is_sleeping: {ADVICE}")
+            raise LifecycleFailed(f"{named(model, endpoint)}: no /is_sleeping: {ADVICE}")
         if not sleeps and endpoint not in self._asked:  # so that nobody waits for it when it is to make room
             self._asked[endpoint] = asyncio.create_task(self._pretends(model, endpoint))
         return "sleeping" if sleeps else "awake"
@@ -69,19 +69,19 @@ class Sleep:
         else:
             await self._post(model, endpoint, b"/wake_up")
         if not await self._until(lambda: self._is_awake(model, endpoint)):
-            raise LifecycleFailed(f"{_who(model, endpoint)}: /wake_up was answered, but it sleeps on")
+            raise LifecycleFailed(f"{named(model, endpoint)}: /wake_up was answered, but it sleeps on")
 
     async def sleep(self, model: Model, endpoint: str) -> None:
         if await self.look(model, endpoint) == "sleeping" and await self._depth(model, endpoint) != "awake":
             return
         asking = self._asked.get(endpoint)
         if await (self._pretends(model, endpoint) if asking is None or asking.done() else asyncio.shield(asking)):
-            raise LifecycleFailed(f"{_who(model, endpoint)}: asleep it would free nothing: {ADVICE}")
+            raise LifecycleFailed(f"{named(model, endpoint)}: asleep it would free nothing: {ADVICE}")
         await self._post(model, endpoint, b"/sleep?level=%d&mode=wait" % model.sleep_level)
         if not await self._until(lambda: self._is_asleep(model, endpoint)):
             raise LifecycleFailed(
-                f"{_who(model, endpoint)}: /sleep?level={model.sleep_level} was answered with 200, but it did not fall "
-                "asleep: its memory is not free; look at the server's log"
+                f"{named(model, endpoint)}: /sleep?level={model.sleep_level} was answered with 200, but it did not "
+                "fall asleep: its memory is not free; look at the server's log"
             )
 
     async def _wake_without_weights(self, model: Model, endpoint: str) -> None:
@@ -93,7 +93,7 @@ class Sleep:
         told = await self._calls.post(model, endpoint, b"/collective_rpc", {"method": "reload_weights"})
         if told.status != 200:
             raise LifecycleFailed(
-                f"{_who(model, endpoint)}: its weights cannot be read again after sleep level 2: "
+                f"{named(model, endpoint)}: its weights cannot be read again after sleep level 2: "
                 f"{told.status}: {told.reason}; mend that, or restart its server and write sleep_level: 1"
             )
         await self._post(model, endpoint, b"/wake_up?tags=kv_cache")
@@ -144,9 +144,9 @@ class Sleep:
         name = path.partition(b"?")[0].decode()
         if told.status < 500:
             raise LifecycleFailed(
-                f"{_who(model, endpoint)}: {name} is refused ({told.status}: {told.reason}): {ADVICE}"
+                f"{named(model, endpoint)}: {name} is refused ({told.status}: {told.reason}): {ADVICE}"
             )
-        raise LifecycleFailed(f"{_who(model, endpoint)}: {name} failed: {told.status}: {told.reason}")
+        raise LifecycleFailed(f"{named(model, endpoint)}: {name} failed: {told.status}: {told.reason}")
 
 
 def read_depth(page: bytes) -> Depth | None:
@@ -158,10 +158,6 @@ def read_depth(page: bytes) -> Depth | None:
     if b"awake" in found or not found:
         return "awake"
     return "discard_all" if b"discard_all" in found else "weights_offloaded"
-
-
-def _who(model: Model, endpoint: str) -> str:
-    return f'model "{model.id}" at {endpoint}'
 
 
 class _ModelConfig(Struct, frozen=True):

@@ -7,11 +7,10 @@ from typing import Protocol
 from smart_router.decide.swap import RESIDENT, State
 from smart_router.errors import UnknownModel
 from smart_router.lifecycle.base import ModelReport
-from smart_router.registry import Group, Model, Registry
+from smart_router.registry import Model, Registry
 from smart_router.upstream.fleet import Fleet, ReplicaReport
 
 ALWAYS = "always"
-_UNDECLARED = Group()
 
 
 class Manager(Protocol):
@@ -97,12 +96,12 @@ class Standing:
 
     def groups(self) -> tuple[GroupReport, ...]:
         """Those that hold models that come and go. One that is always awake takes room for ever."""
-        reports, known = self.models(), self._registry.groups
+        reports = self.models()
         names = dict.fromkeys(report.group for report in reports if report.lifecycle != ALWAYS)
         return tuple(
             GroupReport(
                 name,
-                known.get(name, _UNDECLARED).max_resident,
+                self._registry.max_resident(name),
                 tuple(report.id for report in reports if report.group == name and takes_room(report)),
             )
             for name in names
