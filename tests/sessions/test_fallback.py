@@ -349,12 +349,8 @@ async def test_a_turn_that_redis_answered_before_it_had_the_session_goes_on_as_i
     assert begun.session.lane == STT
 
 
-async def test_a_client_that_leaves_while_its_session_is_written_back_takes_nothing_with_it(
-    store: FallbackStore, remote: Remote, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    remote.away = True
-    await a_turn(store, TTS, HELLO)
-    remote.away = False
+def commits_slowly(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Set are: the first once a commit has come, by us the second, for it to go on."""
     committing, may_commit, commit = asyncio.Event(), asyncio.Event(), remote.commit
 
     async def slowly(key: Key, pin: Pin) -> Session:
@@ -363,6 +359,16 @@ async def test_a_client_that_leaves_while_its_session_is_written_back_takes_noth
         return await commit(key, pin)
 
     monkeypatch.setattr(remote, "commit", slowly)
+    return committing, may_commit
+
+
+async def test_a_client_that_leaves_while_its_session_is_written_back_takes_nothing_with_it(
+    store: FallbackStore, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.away = True
+    await a_turn(store, TTS, HELLO)
+    remote.away = False
+    committing, may_commit = commits_slowly(remote, monkeypatch)
     beginning = asyncio.create_task(store.begin(KEY, history=True))
     await committing.wait()
     beginning.cancel()
@@ -579,14 +585,7 @@ async def test_a_turn_that_begins_while_its_session_is_on_its_way_back_finds_it(
     remote.away = True
     await a_turn(store, a_lane("m"), HELLO)
     remote.away = False
-    committing, may_commit, commit = asyncio.Event(), asyncio.Event(), remote.commit
-
-    async def slowly(key: Key, pin: Pin) -> Session:
-        committing.set()
-        await may_commit.wait()
-        return await commit(key, pin)
-
-    monkeypatch.setattr(remote, "commit", slowly)
+    committing, may_commit = commits_slowly(remote, monkeypatch)
     await store.ping()  # it is back: the session is written back
     await committing.wait()
     beginning = asyncio.create_task(store.begin(KEY, history=True))
