@@ -1,0 +1,89 @@
+"""Asks a router, and asks again where that makes sense, under asyncio. `http_sync.py` is the same without `await`."""
+
+import asyncio
+import random
+import time
+from contextlib import aclosing
+from typing import TypeVar
+
+import httpx2
+
+from smart_router.client.address import Address
+from smart_router.client.calls import Call
+from smart_router.client.errors import ClientError
+from smart_router.client.reading import Body, check_stream, read, refuse
+from smart_router.client.retrying import Patience, Trying
+from smart_router.client.trouble import broken, unreachable
+
+T = TypeVar("T")
+
+
+class AsyncHttp:
+    def __init__(self, address: Address, patience: Patience) -> None:
+        self.address = address
+        self._patience = patience
+        self._client = httpx2.AsyncClient(headers=address.headers)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def ask(self, call: Call[T]) -> T:
+        """
+        Raises:
+            ClientError
+        """
+        trying = Trying(self._patience, call.repeatable, time.monotonic())
+        async with aclosing(await self._open(call, trying)) as response:
+            return read(call, await self._read(response, trying), self.address)
+
+    async def open(self, call: Call[T]) -> httpx2.Response:
+        """
+        An answer that has begun, for the caller to read and close.
+
+        Raises:
+            ClientError
+        """
+        return await self._open(call, Trying(self._patience, call.repeatable, time.monotonic()))
+
+    async def _open(self, call: Call[T], trying: Trying) -> httpx2.Response:
+        while True:
+            try:
+                return await self._attempt(call, trying)
+            except ClientError as exc:
+                pause_s = trying.pause_s(exc, time.monotonic(), random.random())  # noqa: S311 - no secret
+            await asyncio.sleep(pause_s)
+
+    async def _attempt(self, call: Call[T], trying: Trying) -> httpx2.Response:
+        left_s = trying.left_s(time.monotonic())
+        request = self._client.build_request(
+            call.method,
+            self.address.url + call.path,
+            content=call.body,
+            headers=call.headers,
+            timeout=httpx2.Timeout(left_s, connect=min(self._patience.connect_s, left_s)),
+        )
+        try:
+            response = await self._client.send(request, stream=True)
+        except httpx2.HTTPError as exc:
+            raise unreachable(exc, self.address, self._patience) from exc
+        if response.is_success and not call.streams:
+            return response
+        try:
+            if not response.is_success:
+                body = await self._read(response, trying)
+                refuse(response.status_code, response.headers, body, self.address, now=time.time())
+            check_stream(response.headers, self.address)
+        except BaseException:
+            await response.aclose()
+            raise
+        return response
+
+    async def _read(self, response: httpx2.Response, trying: Trying) -> bytes:
+        body = Body(self.address)
+        try:
+            async for data in response.aiter_bytes():
+                body.add(data)
+                trying.check(time.monotonic(), self.address)
+        except httpx2.HTTPError as exc:
+            raise broken(exc, self.address) from exc
+        return body.whole()
