@@ -26,6 +26,7 @@ from smart_router.client.http_async import AsyncHttp
 from smart_router.client.retrying import Patience
 from smart_router.client.streaming import Reading
 from smart_router.client.thread import Thread
+from smart_router.client.trouble import lost
 
 
 class AsyncClient:
@@ -299,7 +300,7 @@ class AsyncRouteStream:
         try:
             data = await anext(self._bytes, None)
         except httpx2.HTTPError as exc:
-            self._reading.end(exc)
+            self._reading.end(lost(exc, self._http.patience))
             return
         if data is None:
             self._reading.end()

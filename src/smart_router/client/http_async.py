@@ -21,7 +21,7 @@ T = TypeVar("T")
 class AsyncHttp:
     def __init__(self, address: Address, patience: Patience) -> None:
         self.address = address
-        self._patience = patience
+        self.patience = patience
         self._client = httpx2.AsyncClient(headers=address.headers)
 
     async def close(self) -> None:
@@ -32,7 +32,7 @@ class AsyncHttp:
         Raises:
             ClientError
         """
-        trying = Trying(self._patience, call.repeatable, time.monotonic())
+        trying = Trying(self.patience, call.repeatable, time.monotonic())
         async with aclosing(await self._open(call, trying)) as response:
             return read(call, await self._read(response, trying), self.address)
 
@@ -43,7 +43,7 @@ class AsyncHttp:
         Raises:
             ClientError
         """
-        return await self._open(call, Trying(self._patience, call.repeatable, time.monotonic()))
+        return await self._open(call, Trying(self.patience, call.repeatable, time.monotonic()))
 
     async def _open(self, call: Call[T], trying: Trying) -> httpx2.Response:
         while True:
@@ -60,12 +60,12 @@ class AsyncHttp:
             self.address.url + call.path,
             content=call.body,
             headers=call.headers,
-            timeout=httpx2.Timeout(left_s, connect=min(self._patience.connect_s, left_s)),
+            timeout=httpx2.Timeout(left_s, connect=min(self.patience.connect_s, left_s)),
         )
         try:
             response = await self._client.send(request, stream=True)
         except httpx2.HTTPError as exc:
-            raise unreachable(exc, self.address, self._patience) from exc
+            raise unreachable(exc, self.address, self.patience) from exc
         if response.is_success and not call.streams:
             return response
         try:

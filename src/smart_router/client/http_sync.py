@@ -20,7 +20,7 @@ T = TypeVar("T")
 class Http:
     def __init__(self, address: Address, patience: Patience) -> None:
         self.address = address
-        self._patience = patience
+        self.patience = patience
         self._client = httpx2.Client(headers=address.headers)
 
     def close(self) -> None:
@@ -31,7 +31,7 @@ class Http:
         Raises:
             ClientError
         """
-        trying = Trying(self._patience, call.repeatable, time.monotonic())
+        trying = Trying(self.patience, call.repeatable, time.monotonic())
         with closing(self._open(call, trying)) as response:
             return read(call, self._read(response, trying), self.address)
 
@@ -42,7 +42,7 @@ class Http:
         Raises:
             ClientError
         """
-        return self._open(call, Trying(self._patience, call.repeatable, time.monotonic()))
+        return self._open(call, Trying(self.patience, call.repeatable, time.monotonic()))
 
     def _open(self, call: Call[T], trying: Trying) -> httpx2.Response:
         while True:
@@ -59,12 +59,12 @@ class Http:
             self.address.url + call.path,
             content=call.body,
             headers=call.headers,
-            timeout=httpx2.Timeout(left_s, connect=min(self._patience.connect_s, left_s)),
+            timeout=httpx2.Timeout(left_s, connect=min(self.patience.connect_s, left_s)),
         )
         try:
             response = self._client.send(request, stream=True)
         except httpx2.HTTPError as exc:
-            raise unreachable(exc, self.address, self._patience) from exc
+            raise unreachable(exc, self.address, self.patience) from exc
         if response.is_success and not call.streams:
             return response
         try:

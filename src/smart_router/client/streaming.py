@@ -89,11 +89,11 @@ class Reading:
             why = f"an event of more than {MAX_EVENT_BYTES} bytes" if isinstance(exc, TooLong) else "it is not UTF-8"
             self._fail(self._broken(why))
 
-    def end(self, accident: Exception | None = None) -> None:
+    def end(self, why: str = "the connection was closed") -> None:
         """No more bytes come."""
         self.over = True
         if self.answer is None:
-            self._fail(self._broken(str(accident or "") or "the connection was closed"))
+            self._fail(self._broken(why))
 
     def _take(self, event: Event) -> None:
         """Whatever follows the end, or a failure, is nobody's."""

@@ -26,6 +26,7 @@ from smart_router.client.http_sync import Http
 from smart_router.client.retrying import Patience
 from smart_router.client.streaming import Reading
 from smart_router.client.thread import Thread
+from smart_router.client.trouble import lost
 
 
 class Client:
@@ -298,7 +299,7 @@ class RouteStream:
         try:
             data = next(self._bytes, None)
         except httpx2.HTTPError as exc:
-            self._reading.end(exc)
+            self._reading.end(lost(exc, self._http.patience))
             return
         if data is None:
             self._reading.end()

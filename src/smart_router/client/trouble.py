@@ -23,12 +23,23 @@ def unreachable(exc: Exception, address: Address, patience: Patience) -> RouterU
         case _ if isinstance(exc, _NOT_ASKED):
             return RouterUnreachable(f"there is no router at {address.url} ({exc}); {_START_ONE}")
         case _:
-            lost = f"{address.url} closed the connection without an answer ({exc or type(exc).__name__})"
+            lost = f"{address.url} closed the connection without an answer ({_words(exc)})"
             return RouterUnreachable(
                 f"{lost}; it may or may not have been asked, so see before you ask again", asked=True
             )
 
 
+def lost(exc: Exception, patience: Patience) -> str:
+    """For an error within a stream: why it ends."""
+    if isinstance(exc, httpx2.TimeoutException):
+        return f"it said nothing for {patience.timeout_s:g} s"
+    return f"the connection was lost: {_words(exc)}"
+
+
 def broken(exc: Exception, address: Address) -> StreamBroken:
     """For an error within an answer that was to come whole."""
-    return StreamBroken(f"the answer of {address.url} broke off ({exc or type(exc).__name__}); ask again", "")
+    return StreamBroken(f"the answer of {address.url} broke off ({_words(exc)}); ask again", "")
+
+
+def _words(exc: Exception) -> str:
+    return str(exc) or type(exc).__name__
