@@ -151,15 +151,6 @@ def test_whoever_is_no_router_is_called_so(client: Client, recorder: Recorder, s
         pass
 
 
-def test_an_endless_answer_is_not_read_to_its_end(
-    client: Client, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("smart_router.client.reading.MOST_ANSWER_BYTES", 1000)
-    recorder.tell(answer(200, b" " * 2000))
-    with pytest.raises(NotARouter, match="more than 1000 bytes"):
-        client.route(PYTHON)
-
-
 # another version
 
 
