@@ -102,7 +102,9 @@ class Chooser:
             found = self._candidates[key] = self._found(ask, decision.use_case, ask.attached | ask.carried)
         if not found:
             kinds = ", ".join(sorted(ask.attached | ask.carried))
-            raise BadRequest(f"attachments: no model of use case {decision.use_case} takes {kinds}")
+            raise BadRequest(
+                f"attachments: no model of use case {decision.use_case} takes {kinds}; leave it out, or use_case"
+            )
         return found if ask.grant is None else _permitted(ask.grant, decision.use_case, ask.model, found)
 
     def rules(self, ask: Ask, decision: Decision) -> Rules | None:
@@ -152,7 +154,8 @@ class Chooser:
         admitted = modality.admitted(media, ask.attached | ask.carried, self._modalities, self._accepts)
         if not admitted and ask.use_case is None:
             place = "attachments" if ask.attached or ask.carried else "modality"
-            raise BadRequest(f"{place}: no use case here takes {' together with '.join(media or sorted(ask.carried))}")
+            kinds = " together with ".join(media or sorted(ask.carried))
+            raise BadRequest(f"{place}: no use case here takes {kinds}; GET /use-cases says what each takes")
         return switch.Turn(admitted, media, ask.use_case, followup.says(ask.query))
 
     def _known(self, standing: Standing | None) -> Standing | None:

@@ -107,7 +107,7 @@ class PlaceSearch:
         return self._wakes.get(model.id, 0) < MOST_WAKES
 
     def _note_busy(self, model: Model, trouble: AllBusy) -> None:
-        message = "all servers of this model are busy; try again shortly"
+        message = "all servers of this model are busy"
         busy = BackendBusy(message, retry_after_s=trouble.retry_after_s)
         self.busy = busy if self.busy is None else sooner(self.busy, busy)
         if trouble.full and model.max_queue and not self._waited:

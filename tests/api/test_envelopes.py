@@ -10,6 +10,7 @@ from smart_router.api import wire
 from smart_router.api.envelopes import Dialect, advice, envelope, stream_error
 from smart_router.decide import content, sse
 from smart_router.errors import (
+    BackendBroke,
     BackendBusy,
     BackendRejected,
     BackendTimeout,
@@ -79,6 +80,13 @@ def test_only_messages_of_ours_reach_a_client(dialect: Dialect) -> None:
     for error in (ValueError(SECRET), KeyError(SECRET), OSError(5, SECRET)):
         assert SECRET not in json.dumps(told(error, dialect))
         assert SECRET.encode() not in stream_error(error, "r1", dialect)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_of_a_failing_model_server_a_client_is_told_what_to_do_next(dialect: Dialect) -> None:
+    said = "the model server answered 500; ask again shortly; if it goes on, tell whoever runs the router"
+    assert said in json.dumps(told(BackendBroke("the model server answered 500"), dialect))
+    assert '"it is too long"' in json.dumps(told(BackendRejected("it is too long"), dialect)), "the server says itself"
 
 
 @pytest.mark.parametrize("error_class", [e for e in vars(errors).values() if isinstance(e, type)])

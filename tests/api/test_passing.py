@@ -97,7 +97,7 @@ async def test_an_answer_that_is_neither_a_stream_nor_an_object_is_an_error() ->
 async def test_one_that_breaks_off_is_told_by_an_event() -> None:
     answered = Answered(400, b'{"error"', trouble=BackendLost("the connection broke"))
     (event,) = await passed(answered, "openai")
-    assert json.loads(event.data)["error"]["message"] == "the connection broke"
+    assert json.loads(event.data)["error"]["message"] == f"the connection broke; {BackendLost.then}"
     assert answered.failure is answered.trouble
 
 

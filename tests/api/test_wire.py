@@ -176,3 +176,18 @@ def test_an_explanation_can_be_a_header() -> None:
     found = explanation(a_decision(because=Because(note="a word that answers, thanks or asks on")))
     assert found.isascii()
     assert not set(found) & set(b"\r\n\0")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"query": 5}, "query: must be a text, and is a whole number"),
+        ({"query": "x", "max_tokens": 0}, "max_tokens: must be a whole number >= 1"),
+        ({"query": "x", "session_id": []}, "session_id: must be a text or null, and is a list"),
+        ({"query": "x", "context": "x"}, "context: must be an object, and is a text"),
+    ],
+)
+def test_a_wrong_type_is_told_in_words_of_json(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        decode_request(json.dumps(fields).encode())
+    assert str(caught.value) == said

@@ -28,7 +28,7 @@ from smart_router.errors import (
 )
 from smart_router.registry import Model
 from smart_router.types import Attachment, Message, Usage
-from smart_router.upstream.base import Answer, Call, Forward, Forwarded, Piece, Upstream
+from smart_router.upstream.base import REFUSED, Answer, Call, Forward, Forwarded, Piece, Upstream
 from tests.fakes import a_model, an_ask, an_image
 
 from .conftest import DEADLINE_S
@@ -224,10 +224,10 @@ async def test_a_status_says_whose_fault_it_is(
         (b'{"detail": "no"}', "no"),
         (b'{"error": "no"}', "no"),
         (b'{"error": {"message": "' + b"x" * 2000 + b'"}}', "x" * 500),
-        (b"<html>", "the model server refused the request"),
-        (b"", "the model server refused the request"),
-        (b"\xff", "the model server refused the request"),
-        (b"[]", "the model server refused the request"),
+        (b"<html>", REFUSED),
+        (b"", REFUSED),
+        (b"\xff", REFUSED),
+        (b"[]", REFUSED),
     ],
 )
 async def test_a_refusal_says_what_the_server_said(

@@ -180,5 +180,7 @@ def _stamp(path: Path) -> _Stamp:
     try:
         found = path.stat()
     except OSError as exc:
-        raise ConfigurationError(f"{path}: cannot be read ({exc.strerror})") from None
+        raise ConfigurationError(
+            f"{path}: cannot be read ({exc.strerror}); correct API_KEYS_FILE, or make the file readable"
+        ) from None
     return found.st_mtime_ns, found.st_size, found.st_ino

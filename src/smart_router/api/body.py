@@ -61,7 +61,7 @@ def read_head(body: bytes) -> Head:
     except RecursionError:
         raise BadRequest("the body is nested too deeply; send a flatter JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise BadRequest(f"the body is not JSON in UTF-8 ({exc})") from None
+        raise BadRequest(f"the body is not JSON in UTF-8 ({exc}); send a JSON object") from None
 
 
 def with_model(body: bytes, head: Head, model: str) -> bytes:

@@ -58,19 +58,26 @@ class AnthropicEnvelope(Struct):
 def envelope(error: Exception, request_id: str, dialect: Dialect) -> Struct:
     """What a client may know of *error*: the message of ours, nothing of anybody else's."""
     if not isinstance(error, RouterError):
-        error = RouterError("something went wrong here; the log knows more")
+        error = RouterError(
+            "something went wrong in the router; ask again, and if it goes on, give the request id to whoever runs it"
+        )
     if dialect in ("openai", "responses"):
-        return OpenAIEnvelope(OpenAIError(error.message, openai_type(error.status), _param(error), error.code))
+        return OpenAIEnvelope(OpenAIError(_told(error), openai_type(error.status), _param(error), error.code))
     if dialect == "anthropic":
-        return AnthropicEnvelope("error", AnthropicError(_anthropic_type(error.status), error.message), request_id)
+        return AnthropicEnvelope("error", AnthropicError(_anthropic_type(error.status), _told(error)), request_id)
     return wire.ErrorResponse(
         success=False,
-        error_message=error.message,
+        error_message=_told(error),
         error_code=error.code,
         request_id=request_id,
         use_case=error.decision.use_case if error.decision else None,
         routing_time=error.routing_s,
     )
+
+
+def _told(error: RouterError) -> str:
+    """What happened, and what to do next."""
+    return f"{error.message}; {error.then}" if error.then else error.message
 
 
 def openai_type(status: int) -> str:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from smart_router.api.envelopes import advice, envelope
-from smart_router.errors import BadRequest, MethodNotAllowed, RouterError, StoreUnavailable, UnknownPath
+from smart_router.errors import BadRequest, MethodNotAllowed, RouterError, StoreAway, StoreUnavailable, UnknownPath
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -21,7 +21,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(StoreUnavailable)
     async def store(request: Request, exc: Exception) -> JSONResponse:
-        return _answer(request, _StoreGone("the session store does not answer; try again shortly"))
+        return _answer(request, StoreAway("the session store does not answer; try again shortly"))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, exc: Exception) -> JSONResponse:
@@ -40,12 +40,6 @@ def install_error_handlers(app: FastAPI) -> None:
         error: RouterError = UnknownPath(message) if exc.status_code == 404 else BadRequest(message)
         error.status = exc.status_code
         return _answer(request, error)
-
-
-class _StoreGone(RouterError):
-    status = 503
-    code = "store_unavailable"
-    retry_after_s = 1.0
 
 
 def _answer(request: Request, error: RouterError) -> JSONResponse:

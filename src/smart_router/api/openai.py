@@ -169,7 +169,9 @@ class OpenAIApi:
             return None
         held = await self._held(caller, id) if re.fullmatch(RESPONSE_ID, id) else None
         if held is None:
-            raise UnknownPath("previous_response_id: no such response is known; it may have expired")
+            raise UnknownPath(
+                "previous_response_id: no such response is known, it may have expired; send what was said in `input`"
+            )
         return held
 
     async def _held(self, caller: str, id: str) -> Held | None:
@@ -217,7 +219,7 @@ class OpenAIApi:
         visit.presence.all_read()
         held = await self._held(caller, id)
         if held is None:
-            raise UnknownPath(f"no response {id} is known; it may have expired")
+            raise UnknownPath(f"no response {id} is known, it may have expired; ask anew with POST /v1/responses")
         ask = Ask(
             visit.request_id, caller, "", held.session_id, model=held.model, keeps="nothing", held_at=held.replica,
             path="/v1/responses/{id}", debug=visit.debug, trace=visit.trace,

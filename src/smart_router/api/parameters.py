@@ -188,7 +188,7 @@ def _check_count(name: str, raw: Raw, most: int) -> None:
 def _check_several(name: str, raw: Raw, bounds: Several) -> None:
     value = decoded(name, raw) if len(raw) <= bounds.most_bytes else None
     if value is None or (isinstance(value, list | dict) and len(value) > bounds.most):
-        raise BadRequest(f"{name}: at most {bounds.most} are taken, of {bounds.most_bytes} bytes together")
+        raise BadRequest(f"{name}: at most {bounds.most} are taken, of {bounds.most_bytes} bytes together; send fewer")
 
 
 def _check_arguments(raw: Raw) -> None:

@@ -8,6 +8,7 @@ from smart_router.api.relay import decided_headers
 from smart_router.api.visit import Visit
 from smart_router.errors import BackendBroke, BackendRejected, UpstreamError
 from smart_router.exchange import Passage
+from smart_router.upstream.base import REFUSED
 
 MOST_OF_AN_EVENT = 1024 * 1024  # bytes of an answer that is no stream
 
@@ -91,7 +92,10 @@ def _event_of(answer: bytes, status: int, dialect: Dialect) -> bytes:
     """
     if not _is_object(answer):
         if status >= 400:
-            raise BackendRejected("the model server refused the request", status=status)
+            raise BackendRejected(
+                REFUSED,
+                status=status,
+            )
         raise BackendBroke("the model server's answer is no stream")
     name = b"event: error\n" if status >= 400 and dialect != "openai" else b""  # without it, Anthropic's hear nothing
     return name + b"".join(b"data: " + line + b"\n" for line in answer.splitlines()) + b"\n"

@@ -105,7 +105,9 @@ class Upload:
             self._part = self._looked = len(delimiter) - 2
             after = self._after(self._part)
             if not held.startswith(delimiter[2:]) or after not in _AFTER:
-                raise BadRequest("the body does not begin with the boundary of its Content-Type")
+                raise BadRequest(
+                    "the body does not begin with the boundary of its Content-Type; leave that header to your library"
+                )
             self._begun, self._closed = True, after == b"--"
         while not self._closed and (end := held.find(delimiter, self._looked)) >= 0:
             self._looked = end + len(delimiter)
@@ -134,9 +136,11 @@ class Upload:
     def _look_at(self, begin: int, end: int) -> None:
         head_end = self._held.find(b"\r\n\r\n", begin, min(end, begin + MOST_PART_HEAD))
         if head_end < 0:
-            raise BadRequest("a part of the form has no head, or too long a one")
+            raise BadRequest("a part of the form has no head, or too long a one; build the form as RFC 7578 says")
         if b"\n" in self._held[begin:head_end].replace(b"\r\n", b""):
-            raise BadRequest("a part of the form has a line feed without a carriage return in its head")
+            raise BadRequest(
+                "a part of the form has a line feed without a carriage return in its head; end its lines with both"
+            )
         for line in bytes(self._held[begin:head_end]).split(b"\r\n"):
             name, _, value = line.partition(b":")
             if name.strip().lower() == b"content-disposition":
@@ -157,4 +161,4 @@ def _text(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise BadRequest("model: is not UTF-8") from None
+        raise BadRequest("model: is not UTF-8; send its name in UTF-8") from None

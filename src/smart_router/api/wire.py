@@ -179,7 +179,7 @@ def ask_from(
     """
     _check_query(request.query, settings.max_query_chars)
     if len(request.attachments) > settings.max_attachments:
-        raise BadRequest(f"attachments: at most {settings.max_attachments} are taken")
+        raise BadRequest(f"attachments: at most {settings.max_attachments} are taken; send fewer")
     return Ask(
         request_id=request_id,
         caller=grant.id,
@@ -265,9 +265,23 @@ def _in_words(message: str, body: bytes) -> str:
     return f"{place}: {what}" if place else what
 
 
+_TYPE = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
+_TYPES = {
+    "int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false", "object": "an object",
+    "array": "a list",
+}  # fmt: skip
+
+
+def _type_in_words(found: re.Match[str]) -> str:
+    """`str | null`: a text or null."""
+    return " or ".join(_TYPES.get(name, name) for name in found[1].split(" | "))
+
+
 def located(message: str) -> tuple[str, str]:
-    """What msgspec says is wrong, and the field where; no field for the whole body."""
+    """What msgspec says is wrong, in words of JSON, and the field where; no field for the whole body."""
     what, _, where = message.partition(" - at `$")
+    if what.startswith("Expected "):
+        what = _TYPE.sub(_type_in_words, what).replace("Expected ", "must be ", 1).replace(", got ", ", and is ")
     return what, where.rstrip("`").lstrip(".")
 
 

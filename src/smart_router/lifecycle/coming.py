@@ -116,7 +116,7 @@ def _own_words_s(settings: Settings) -> float:
 
 
 def _result(task: "asyncio.Task[Exception | None]") -> Exception | None:
-    return LifecycleFailed("its server is gone") if task.cancelled() else task.result()
+    return LifecycleFailed("its server is gone; look at its log") if task.cancelled() else task.result()
 
 
 def _arrived(residence: Residence, place: Place) -> None:

@@ -74,7 +74,9 @@ class Lora:
 def _failed(model: Model, endpoint: str, what: str, told: Told) -> LifecycleFailed:
     who = named(model, endpoint)
     if told.status == 200:
-        return LifecycleFailed(f"{who}: {what}: the server says that it did, and its /v1/models that it did not")
+        return LifecycleFailed(
+            f"{who}: {what}: the server says that it did, and its /v1/models that it did not; look at its log"
+        )
     if told.unknown_path or "--enable-lora" in told.reason:
         return LifecycleFailed(f"{who}: {what}: {ADVICE}")
     return LifecycleFailed(f"{who}: {what}: {told.status}: {told.reason}")

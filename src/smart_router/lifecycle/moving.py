@@ -146,7 +146,7 @@ class Mover:
             place.silent(told(exc), gone=isinstance(exc, BackendUnreachable))
         if not place.holds:
             return None
-        return trouble or LifecycleFailed(f"{who}: told to sleep, it is still awake")
+        return trouble or LifecycleFailed(f"{who}: told to sleep, it is still awake; look at its server's log")
 
     async def _did_sleep(self, residence: Residence) -> None:
         now, took_s = residence.now(), residence.now() - residence.began_at

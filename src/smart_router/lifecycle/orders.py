@@ -139,7 +139,9 @@ class Orders:
         if residence.preloaded:
             raise ModelKept(f"{residence.id} is preloaded, as ROUTING_MODE is realtime; in standard it may be unloaded")
         if residence.carries:
-            raise ModelKept(f"{residence.id} has adapters that are kept awake: {', '.join(residence.carries)}")
+            raise ModelKept(
+                f"{residence.id} has adapters that are kept awake: {', '.join(residence.carries)}; unpin them first"
+            )
         ours = sum(self._fleet.in_flight(one.id) for one in (residence, *residence.riders))
         requests, waiting = ours + residence.known.told.in_flight, residence.waiting + residence.known.told.waiting
         if requests or waiting or residence.motion == "coming" or residence.barred:

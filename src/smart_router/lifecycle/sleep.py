@@ -69,7 +69,9 @@ class Sleep:
         else:
             await self._post(model, endpoint, b"/wake_up")
         if not await self._until(lambda: self._is_awake(model, endpoint)):
-            raise LifecycleFailed(f"{named(model, endpoint)}: /wake_up was answered, but it sleeps on")
+            raise LifecycleFailed(
+                f"{named(model, endpoint)}: /wake_up was answered, but it sleeps on; look at the server's log"
+            )
 
     async def sleep(self, model: Model, endpoint: str) -> None:
         if await self.look(model, endpoint) == "sleeping" and await self._depth(model, endpoint) != "awake":

@@ -23,6 +23,7 @@ from smart_router.registry import Model
 from smart_router.types import Ask, Headers, Message, Usage
 from smart_router.upstream.response import Header
 
+REFUSED = "the model server refused the request without a word why; compare the request with what that server takes"
 SLEEPS = "the model server sleeps; wake it with POST /wake_up, or let the router do so (lifecycle: sleep)"
 
 

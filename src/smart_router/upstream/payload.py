@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from smart_router.errors import BackendBroke, BackendRejected, BadRequest, ContextOverflow
 from smart_router.types import Attachment, Message, Usage
-from smart_router.upstream.base import Call, Piece
+from smart_router.upstream.base import REFUSED, Call, Piece
 from smart_router.upstream.passing import bounded
 
 DEFAULT_VOICE = "default"
@@ -94,7 +94,7 @@ def piece_of_stream(data: str) -> Piece:
 
 def rejection(body: bytes, status: int) -> BackendRejected:
     """What a refusal says, in at most 500 characters, and whether less of a conversation might help."""
-    message = _error_message(body)[:MOST_OF_A_MESSAGE] or "the model server refused the request"
+    message = _error_message(body)[:MOST_OF_A_MESSAGE] or REFUSED
     kind = ContextOverflow if _TOO_LONG.search(message) else BackendRejected
     return kind(message, status=status)
 
