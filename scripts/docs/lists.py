@@ -1,6 +1,6 @@
 """
-Lists as GitHub reads them, written as Python-Markdown does: what goes on with an item is indented by four columns a level, and
-a blank line stands before a list.
+Lists as GitHub reads them, written as Python-Markdown does: what goes on with an item is indented by four columns a
+level, and a blank line stands before a list.
 """
 
 import re

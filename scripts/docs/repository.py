@@ -1,6 +1,6 @@
 """
-The repository's files in the site: Markdown outside `docs/` becomes pages, and links that are right on GitHub, relative to where
-a file stands in the repository, lead to the same things there.
+The repository's files in the site: Markdown outside `docs/` becomes pages, and links that are right on GitHub, relative
+to where a file stands in the repository, lead to the same things there.
 """
 
 import os

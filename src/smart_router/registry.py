@@ -31,7 +31,9 @@ class Denied(_Part):
     """Texts that contain *pattern*, a regular expression of RE2's, are refused with *message*."""
 
     pattern: str = Field(min_length=1, max_length=MOST_PATTERN_CHARACTERS)
+    """A regular expression of RE2's; `(?i)` ignores case."""
     message: str = Field(min_length=1, max_length=MOST_MESSAGE_CHARACTERS)
+    """What the client is told, with 403."""
 
     @field_validator("pattern")
     @classmethod
@@ -44,15 +46,22 @@ class Policy(_Part):
     """What requests may ask for; None: anything."""
 
     max_tokens: int | None = Field(None, ge=1, le=MOST_OF_ANYTHING)
+    """The longest answer that may be asked for, in tokens; left out: any."""
     max_choices: int | None = Field(None, ge=1, le=MOST_OF_ANYTHING)
+    """Answers to one request (`n`, `best_of`); left out: as many as `MAX_CHOICES`."""
     deny: tuple[Denied, ...] = ()
+    """Texts that are refused."""
 
 
 class Defaults(_Part):
     use_case: Id = "agent"
+    """Where a query goes that the classifier is not sure of; one of `use_cases`."""
     max_tokens: int = Field(100, ge=1, le=1_000_000)
+    """Of an answer to `/route`, where the request says nothing."""
     temperature: float = Field(0.7, ge=0, le=2)
-    policy: Policy = Policy()  # for all use cases
+    """Likewise; 0: always the likeliest token."""
+    policy: Policy = Policy()
+    """What requests may ask for, of all use cases: see [security](../security.md#policy)."""
 
 
 class Process(_Part):
@@ -62,9 +71,13 @@ class Process(_Part):
     """
 
     command: tuple[str, ...] = ()
-    gpu_memory_fraction: float | None = Field(None, gt=0, le=1)  # of the GPU that the server may fill
-    environment: dict[str, str] = Field({}, repr=False)  # there are secrets in it
-    log: str = ""  # file for its output; empty: one in PROCESS_DIR
+    """What to run; left out: `vllm serve` with what the registry says (backend `vllm` only)."""
+    gpu_memory_fraction: float | None = Field(None, gt=0, le=1)
+    """Share of its GPU's memory that the server may fill; left out: the server's own."""
+    environment: dict[str, str] = Field({}, repr=False)
+    """Variables for it, beside the router's own but for those that are the router's settings."""
+    log: str = ""
+    """The file for its output, `{port}` standing for its port; left out: one in `PROCESS_DIR`."""
 
     @field_validator("command", "environment", "log")
     @classmethod
@@ -87,30 +100,56 @@ class Lora(_Part):
     """
 
     path: str = Field(min_length=1)
+    """The adapter's folder, as its server sees it."""
     base: Id
+    """The model, by its id, at whose endpoints the adapter is: `always` awake, or of `sleep` with `sleep_level: 1`."""
 
 
 class Model(_Part):
     """One model and the servers that answer for it; every endpoint is a replica, or a name that stands for several."""
 
     id: Id
+    """What people, requests and dashboards call it; unique."""
     backend: Literal["vllm", "ollama", "openai"] = "vllm"
+    """The kind of its servers: see [backends](../backends.md)."""
     endpoints: tuple[str, ...] = Field(min_length=1)
+    """
+    Addresses of its servers, each a replica: `http://…`, `https://…`, or `dns+http://name:port` for every
+    address behind a name.
+    """
     served_as: str = ""
-    api_key: SecretStr | None = None  # that its servers want from the router
+    """The name its servers know it by; left out: the id."""
+    api_key: SecretStr | None = None
+    """The bearer key that its servers want from the router, as `"${OPENAI_API_KEY}"`; empty: none."""
     capabilities: tuple[str, ...] = ()
+    """
+    What it can do, in words. Some count: where a request says `auto` and has no words to go by, a model with
+    `embedding`, `rerank`, `score`, `speech_generation` or `speech_recognition` answers the paths for that.
+    """
     accepts: tuple[Modality, ...] = ("text",)
+    """What may be attached."""
     api: Api = "chat"
+    """What `/route` calls there."""
     languages: tuple[str, ...] = ()
+    """BCP 47 tags, for people who read the registry: nothing is decided by them."""
     performance: int = Field(50, ge=0, le=100)
+    """Likewise."""
     max_in_flight: int = Field(64, ge=1, le=100_000)
+    """Requests at once, per replica."""
     max_queue: int = Field(100, ge=0, le=100_000)
+    """Requests that may wait for a place, per router, for `QUEUE_TIMEOUT` at most; 0: none."""
     group: str = ""
+    """Models of a group share GPU memory, and a session's lane; left out: a group by itself."""
     lifecycle: Lifecycle = "always"
+    """How it makes room for others of its group: see [models that come and go](../model-lifecycle.md#kinds)."""
     sleep_level: Literal[1, 2] = 1
+    """Of `lifecycle: sleep`: 1 keeps the weights in CPU memory, 2 drops them."""
     process: Process | None = None
+    """How the router, or `smart-router up`, starts its server."""
     lora: Lora | None = None
+    """Of `lifecycle: lora`, and required there."""
     fallbacks: tuple[Id, ...] = ()
+    """Ids of models that answer when none of its replicas does."""
 
     @field_validator("api_key")
     @classmethod
@@ -138,6 +177,7 @@ class Model(_Part):
 
 class Group(_Part):
     max_resident: int = Field(1, ge=1, le=1000)
+    """Models awake at once, those that are always awake included."""
 
 
 _UNDECLARED = Group()
@@ -145,24 +185,41 @@ _UNDECLARED = Group()
 
 class UseCase(_Part):
     id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    """What requests, sessions and metrics call it; lower case, unique."""
     description: str = ""
+    """For people, in `/use-cases` and the web page."""
     models: tuple[Id, ...] = Field(min_length=1)
+    """Ids of the models that answer, in order of preference."""
     modalities: tuple[Modality, ...] = ("text",)
+    """What its queries come with: an attached image rules out use cases that do not list `image`."""
     examples: str | None = None
+    """
+    File of example queries, beside the registry; left out: words never lead here, only an explicit `use_case`
+    or an attachment does.
+    """
     threshold: float | None = Field(None, ge=0, le=1)
+    """Probability below which a first turn goes to the default use case; left out: `CONFIDENCE_THRESHOLD`."""
     policy: Policy = Policy()
+    """As under `defaults`, for this use case; the strictest counts."""
 
 
 class RegistryFile(_Part):
     """What stands in the file; each part is right by itself."""
 
     version: Literal[1]
+    """Of the file's format."""
     defaults: Defaults = Defaults()
+    """What a request gets that does not say."""
     models: tuple[Model, ...] = Field(min_length=1)
+    """The models and their servers."""
     groups: dict[str, Group] = {}
+    """GPUs, or sets of GPUs, that models share, by name; a group that is not declared holds one model."""
     use_cases: tuple[UseCase, ...] = Field(min_length=1)
+    """What queries can be routed to."""
     conversations: str | None = None
+    """File with conversations that the classifier learns from, beside the registry; left out: it learns without."""
     out_of_scope: str | None = None
+    """File with texts that belong to no use case; likewise."""
 
 
 @dataclass(frozen=True)

@@ -27,87 +27,182 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class Settings(BaseSettings):
-    """One process's settings; durations in seconds, sizes in bytes unless the name says otherwise."""
+    """
+    One process's settings; durations in seconds, sizes in bytes unless the name says otherwise.
+
+    `make docs` makes the tables of docs/configuration.md of it: a comment in a line of its own begins a table, the text
+    below a field says what it is.
+    """
 
     model_config = SettingsConfigDict(
         env_file=DOTENV, extra="ignore", frozen=True, env_ignore_empty=True, populate_by_name=True
     )
 
     # What to route to, and how
-    model_registry: Path | None = None  # None: ./config/model_registry.yaml, else the one in the package
+    model_registry: Path | None = None
+    """The registry; unset: `config/model_registry.yaml` here, else the copy in the package."""
     routing_mode: RoutingMode = "realtime"
+    """`realtime`: follow-ups bypass the classifier; `standard`: every turn is classified, the session weighs in."""
 
     # The door
     router_port: int = Field(8001, ge=1, le=65535, validation_alias=AliasChoices("ROUTER_PORT", "PORT"))
+    """Where `serve` listens; the first of the two that is set."""
     api_key: SecretStr | None = None
+    """The shared key, which may do everything; unset, with no file of keys either: everybody may."""
     api_keys_file: Path | None = None
-    allow_open: bool = False  # without a key, on an address that others can reach
-    rate_limit_per_minute: int = Field(0, ge=0, le=60_000_000)  # requests of a key that has no limit of its own; 0: any
+    """A file of many keys with scopes and limits, see [security.md](security.md); read again as it changes."""
+    allow_open: bool = False
+    """Without any key, `serve` listens on loopback addresses only unless this is true."""
+    rate_limit_per_minute: int = Field(0, ge=0, le=60_000_000)
+    """Requests a minute of each key that has no limit of its own; 0: any number."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of other pages that may call from a browser; unset: none."""
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
+    """Of a request's body, attachments included; more is refused with 413."""
     max_query_chars: int = Field(32_768, ge=1, le=10_000_000)
+    """Characters of a query."""
     max_attachments: int = Field(8, ge=0, le=64)
-    media_hosts: Annotated[tuple[str, ...], NoDecode] = ("*",)  # that links may lead to; *: public ones; none: none
-    max_choices: int = Field(8, ge=1, le=1024)  # answers to one request: `n`, `best_of`
-    allow_parameters: Annotated[tuple[str, ...], NoDecode] = ()  # that are not looked at, though known to be dangerous
-    header_timeout: Seconds = 10.0  # for the head of a request, from the connection's first moment on
+    """Attachments of a request."""
+    media_hosts: Annotated[tuple[str, ...], NoDecode] = ("*",)
+    """
+    Where links to media may lead: `*` (any public host), `none`, or these hosts alone, `*.example.com` too; see
+    [security.md](security.md#links-to-media).
+    """
+    max_choices: int = Field(8, ge=1, le=1024)
+    """Answers to one request: `n`, `best_of`."""
+    allow_parameters: Annotated[tuple[str, ...], NoDecode] = ()
+    """
+    Parameters let through though [known to stop model servers](security.md#dangerous-parameters); `*`: all of them.
+    """
+    header_timeout: Seconds = 10.0
+    """Until the head of a request has arrived; then 408, and the connection is closed."""
     body_timeout: Seconds = 30.0
-    send_timeout: Seconds = 60.0  # for a part of a stream, until the client has taken it
-    drain_delay: float = Field(3.0, ge=0, le=600)  # told to stop: not ready for so long, while it still serves
-    drain_timeout: int = Field(30, ge=1, le=3600)  # then, for what is under way
+    """Until a body has arrived."""
+    send_timeout: Seconds = 60.0
+    """For a part of a stream, until the client has taken it; then it counts as gone."""
+    drain_delay: float = Field(3.0, ge=0, le=600)
+    """
+    Told to stop (SIGTERM): for so long `/ready` says no, while everything is still served; see
+    [operations.md](operations.md#start-and-stop).
+    """
+    drain_timeout: int = Field(30, ge=1, le=3600)
+    """Told to stop, after `DRAIN_DELAY`: until what is under way is cut off."""
 
     # Sessions
     redis_url: SecretStr | None = None
+    """
+    Where sessions live: `redis://`, `rediss://`, `unix://`, `sentinel://`, `sentinels://`, `cluster://` or
+    `clusters://`, see below; unset: in the process, one worker only.
+    """
     redis_timeout_ms: int = Field(50, ge=1, le=10_000)
+    """One round trip to Redis; then the request goes on with what this process knows of the session."""
     session_timeout: int = Field(1800, ge=1, le=30 * 24 * 3600)
-    max_sessions: int = Field(50_000, ge=1, le=10_000_000)  # bounds of the embedded store
+    """That a session lives after its last turn."""
+    max_sessions: int = Field(50_000, ge=1, le=10_000_000)
+    """Sessions that the embedded store holds; the least recently used make room."""
     max_sessions_bytes: int = Field(256 * 1024 * 1024, ge=1024 * 1024, le=1024**4)
+    """What the embedded store may fill; likewise."""
     memory_turns: int = Field(10, ge=0, le=200)
-    memory_bytes: int = Field(262_144, ge=1024, le=16 * 1024 * 1024)  # per session, attachments included
+    """Exchanges remembered and sent along."""
+    memory_bytes: int = Field(262_144, ge=1024, le=16 * 1024 * 1024)
+    """That a session's conversation may fill, attachments included."""
 
     # The classifier
     encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    encoder_prompt: str | None = None  # what stands before every text in a build; None: what the model itself says
-    classifier_dir: Path | None = None  # where artifacts built here are kept; None: the user's cache folder
-    confidence_threshold: float = Field(0.5, ge=0, le=1)  # probability; below it: the default use case
-    switch_margin: float = Field(0.15, ge=0, le=1)  # probability by which another use case must lead to end a topic
-    return_margin: float = Field(0.05, ge=0, le=1)  # the same, for a use case that the session was in before
-    guard_threshold: float = Field(0.23, ge=0, le=1)  # probability of other use cases together that alarms the guard
-    conflict_threshold: float = Field(0.9, ge=0, le=1)  # probability of a use case that what came with a turn rules out
-    shadow_share: float = Field(0.01, ge=0, le=1)  # of the bypassed turns, that are classified afterwards to compare
-    llm_classifier_model: str = ""  # id of the model that gives a second opinion; empty: none does
-    llm_classifier_below: float = Field(0.5, ge=0, le=1)  # confidence below which it is asked
+    """The encoder, a name or a path; others than the shipped one need `smart-router classifier build`."""
+    encoder_prompt: str | None = None
+    """What a build puts before every text, such as `query: ` for the E5 models; unset: what the model itself says."""
+    classifier_dir: Path | None = None
+    """Where artifacts and heads made here are kept; unset: `smart-router` in the user's cache folder."""
+    confidence_threshold: float = Field(0.5, ge=0, le=1)
+    """
+    Probability below which a first turn goes to the default use case; a use case may have its own `threshold` in
+    the registry.
+    """
+    switch_margin: float = Field(0.15, ge=0, le=1)
+    """Probability by which another use case must lead to end a topic."""
+    return_margin: float = Field(0.05, ge=0, le=1)
+    """The same, for a use case that the session was in before."""
+    guard_threshold: float = Field(0.23, ge=0, le=1)
+    """Probability of other use cases together, by words, that has a follow-up classified."""
+    conflict_threshold: float = Field(0.9, ge=0, le=1)
+    """Probability from which on a text that asks for a use case which does not take what is attached is reported."""
+    shadow_share: float = Field(0.01, ge=0, le=1)
+    """Share of the bypassed turns that are classified afterwards, to compare; 0: none."""
+    llm_classifier_model: str = ""
+    """
+    The model, an id of the registry, that gives a second opinion on turns the classifier is not sure of; unset: none.
+    """
+    llm_classifier_below: float = Field(0.5, ge=0, le=1)
+    """Confidence below which a second opinion is asked for."""
     llm_classifier_timeout: Seconds = 0.5
+    """For the second opinion; then the classifier's own choice stands."""
     classifier_queue: int = Field(1024, ge=1, le=100_000)
+    """Queries waiting for the encoder; more are decided without it."""
     classifier_timeout: Seconds = 2.0
+    """For the encoder; then the decision is made without it."""
 
     # Upstream
     connect_timeout: Seconds = 1.0
-    first_byte_timeout: Seconds = 120.0  # of a stream; a whole answer comes with its end
+    """To connect to a model server."""
+    first_byte_timeout: Seconds = 120.0
+    """Until a stream's first content; then the next replica."""
     between_chunks_timeout: Seconds = 30.0
-    open_timeout: Seconds = 300.0  # all attempts of one request together, a whole answer included
-    queue_timeout: Seconds = 10.0  # for a place, where all replicas of a model are at their limits
+    """Between two parts of a stream."""
+    open_timeout: Seconds = 300.0
+    """All attempts of one request together, a whole (not streamed) answer included."""
+    queue_timeout: Seconds = 10.0
+    """
+    Where all replicas of a model are at their `max_in_flight`: how long a request waits for a place before it gets
+    a 503; how many may wait says the model's `max_queue`.
+    """
     health_interval: Seconds = 5.0
+    """Between two health checks of a model server."""
     health_timeout: Seconds = 1.0
-    load_interval: Seconds = 1.0  # of models with several replicas
-    dns_interval: Seconds = 5.0  # of endpoints that are dns+http://
-    replica_slack: int = Field(8, ge=0, le=10_000)  # requests by which the warm replica may be busier
-    retry_budget: float = Field(0.2, ge=0, le=1)  # share of the requests of the last 10 s that may be retried
+    """For a health check's answer."""
+    load_interval: Seconds = 1.0
+    """How often models with several replicas are asked for their load; after three it is unknown."""
+    dns_interval: Seconds = 5.0
+    """How often the names of `dns+http://name:port` endpoints are looked up."""
+    replica_slack: int = Field(8, ge=0, le=10_000)
+    """Requests by which a session's warm replica may be busier than another; one that waits counts as four."""
+    retry_budget: float = Field(0.2, ge=0, le=1)
+    """Retries, as a share of the requests of the last 10 s; at least 10 per 10 s, or none when 0."""
 
     # Models that come and go
-    max_concurrent_models: int = Field(3, ge=1, le=1000)  # awake at once, of those that are not always
-    model_switch_timeout: Seconds = 10.0  # that a request waits for its model to wake; then 503, or a fallback
-    model_load_timeout: Seconds = 600.0  # for a model to be ready; then it has failed
-    wait_comment_interval: Seconds = 3.0  # between comments to a client that takes a stream, while its model wakes
-    min_residency: float = Field(2.0, ge=0, le=3600)  # awake at least so long before another may take its place
-    lifecycle_interval: Seconds = 1.0  # between two looks at servers of models that come and go
-    predictive_wake: bool = False  # the model that a session will likely ask next is woken early
-    process_dir: Path | None = None  # logs and pid files of servers that are started; None: the user's state folder
-    process_stop_timeout: Seconds = 15.0  # for such a server to end when told to; then it is killed
+    max_concurrent_models: int = Field(3, ge=1, le=1000)
+    """
+    Models that come and go (a `lifecycle` other than `always`): how many are awake at once, over all groups; a
+    group's own bound is its `max_resident`.
+    """
+    model_switch_timeout: Seconds = 10.0
+    """That a request waits for its model to wake; then 503 with `Retry-After`, or a fallback answers."""
+    model_load_timeout: Seconds = 600.0
+    """For a model to be ready once it is being woken, whoever waits; then that try has failed."""
+    wait_comment_interval: Seconds = 3.0
+    """Between comments (SSE) to a client that takes a stream and waits for its model to wake."""
+    min_residency: float = Field(2.0, ge=0, le=3600)
+    """That a model which woke stays before another may take its place."""
+    lifecycle_interval: Seconds = 1.0
+    """Between two looks at the servers of models that come and go."""
+    predictive_wake: bool = False
+    """
+    Wake the model that a session will likely ask next, as sessions of late did, before it is asked: see
+    [model-lifecycle.md](model-lifecycle.md#waking-early).
+    """
+    process_dir: Path | None = None
+    """
+    Logs and pid files of model servers that the router starts (`lifecycle: process`, `smart-router up`); unset:
+    `smart-router/processes` in `$XDG_STATE_HOME`, else in `~/.local/state`.
+    """
+    process_stop_timeout: Seconds = 15.0
+    """For a server that the router started to end when it is told to; then it is killed."""
 
     # What is seen of it
     log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`: what is logged."""
     log_format: LogFormat = "auto"
+    """Lines of the log; `auto`: readable on a terminal, JSON elsewhere."""
 
     @field_validator("api_key")
     @classmethod

@@ -28,19 +28,19 @@ _Url = Annotated[str, Meta(max_length=100_000_000)]
 class AttachmentIn(Struct, forbid_unknown_fields=True):
     """A file: its `type` and either a `url`, or base64 `data` with its `media_type`."""
 
-    type: MediaKind
-    url: _Url | None = None
-    data: str | None = None
-    media_type: _MediaType | None = None
+    type: Annotated[MediaKind, Meta(description="What it is.")]
+    url: Annotated[_Url | None, Meta(description="Where it is: http, https, or a data: URL.")] = None
+    data: Annotated[str | None, Meta(description="The file's bytes, base64-encoded.")] = None
+    media_type: Annotated[_MediaType | None, Meta(description="Of `data`, such as image/png.")] = None
 
 
 class RouteRequest(Struct, forbid_unknown_fields=True):
     query: Annotated[str, Meta(min_length=1, description="What the user says.")]
     session_id: Annotated[str | None, Meta(description=f"{SESSION_ID_RULE}; without one, a session begins.")] = None
-    user_id: _Text | None = None
+    user_id: Annotated[_Text | None, Meta(description="Your own id of the person; nothing is decided by it.")] = None
     modality: Annotated[Modality | None, Meta(description="A hint at what the query is about.")] = None
     context: Annotated[dict[str, Any], Meta(description="`language`, `domain` and anything else.")] = {}
-    attachments: list[AttachmentIn] = []
+    attachments: Annotated[list[AttachmentIn], Meta(description="Files that belong to the query.")] = []
     max_tokens: Annotated[int, Meta(ge=1, le=MOST_TOKENS, description="Default: the registry's, 100.")] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2, description="Default: the registry's, 0.7.")] | None = None
     use_case: Annotated[str | None, Meta(description="An explicit choice; skips classification.")] = None
@@ -60,40 +60,48 @@ class RouteEvent(Struct, kw_only=True):
     that should have answered, where another one does.
     """
 
-    use_case: str
-    selected_model: str
-    fallback_from: str | UnsetType = UNSET
-    confidence: float
-    reason: Reason
-    bypass_used: bool
-    context_changed: bool
-    session_id: str
-    new_session: bool
-    routing_time: float
-    request_id: str
+    use_case: Annotated[str, Meta(description="What was decided on.")]
+    selected_model: Annotated[str, Meta(description="The model that answers.")]
+    fallback_from: (
+        Annotated[str, Meta(description="Where another model answers: the one that should have.")] | UnsetType
+    ) = UNSET
+    confidence: Annotated[float, Meta(description="Of the decision, a probability.")]
+    reason: Annotated[Reason, Meta(description="Why that use case.")]
+    bypass_used: Annotated[bool, Meta(description="The session's standing choice was used again, without the encoder.")]
+    context_changed: Annotated[bool, Meta(description="The turn left the session's use case.")]
+    session_id: Annotated[str, Meta(description="To send with the next turn.")]
+    new_session: Annotated[bool, Meta(description="This turn is its first.")]
+    routing_time: Annotated[float, Meta(description="Seconds until the decision.")]
+    request_id: Annotated[str, Meta(description="Under which the log knows the request.")]
 
 
 class RouteResponse(RouteEvent, kw_only=True):
     """The decision and its answer; a stream's `done` event has no `result`, which came before it."""
 
     success: Literal[True]
-    result: str | UnsetType = UNSET
-    inference_time: float
-    total_time: float
-    usage: UsageOut
-    finish_reason: str | None = None
+    result: Annotated[str, Meta(description="What the model says.")] | UnsetType = UNSET
+    inference_time: Annotated[float, Meta(description="Seconds from asking the model to its end.")]
+    total_time: Annotated[float, Meta(description="Seconds of the whole request.")]
+    usage: Annotated[UsageOut, Meta(description="Tokens, as the model server counts them.")]
+    finish_reason: Annotated[
+        str | None, Meta(description="Why the answer ends: `stop`, or `length` where `max_tokens` was reached.")
+    ] = None
 
 
 class Delta(Struct):
-    delta: str
+    delta: Annotated[str, Meta(description="The next words.")]
 
 
 class BecauseOut(Struct):
-    hint: list[str]
-    guard_cues: dict[str, float]
-    session_prior: str | None
-    conflict: str | None
-    note: str
+    hint: Annotated[list[str], Meta(description="What is attached or was hinted at.")]
+    guard_cues: Annotated[
+        dict[str, float], Meta(description="Use cases that the words of a follow-up speak of, and how much.")
+    ]
+    session_prior: Annotated[str | None, Meta(description="Where the session stands.")]
+    conflict: Annotated[
+        str | None, Meta(description="The use case that the text asks for, and that does not take what is attached.")
+    ]
+    note: Annotated[str, Meta(description="What else counted, in words.")]
 
 
 class Explanation(Struct):
@@ -115,25 +123,25 @@ def explanation(decision: Decision) -> bytes:
 
 class ClassifyResponse(Struct):
     success: Literal[True]
-    use_case: str
-    confidence: float
-    reason: Reason
-    selected_model: str
-    scores: dict[str, float]
-    because: BecauseOut
-    bypass_used: bool
-    context_changed: bool
-    session_id: str | None
-    request_id: str
+    use_case: Annotated[str, Meta(description="What would be decided on.")]
+    confidence: Annotated[float, Meta(description="A probability.")]
+    reason: Annotated[Reason, Meta(description="Why that use case.")]
+    selected_model: Annotated[str, Meta(description="The model that would be preferred.")]
+    scores: Annotated[dict[str, float], Meta(description="The probability of each use case, where the encoder ran.")]
+    because: Annotated[BecauseOut, Meta(description="What the decision rests on.")]
+    bypass_used: Annotated[bool, Meta(description="The session's standing choice would be used again.")]
+    context_changed: Annotated[bool, Meta(description="The turn would leave the session's use case.")]
+    session_id: Annotated[str | None, Meta(description="The session that was looked at.")]
+    request_id: Annotated[str, Meta(description="Under which the log knows the request.")]
 
 
 class ErrorResponse(Struct, omit_defaults=True):
     success: Literal[False]
-    error_message: str
-    error_code: str
-    request_id: str
-    use_case: str | None = None
-    routing_time: float | None = None
+    error_message: Annotated[str, Meta(description="What happened, and what to do next.")]
+    error_code: Annotated[str, Meta(description="The same for programs: see the table of errors.")]
+    request_id: Annotated[str, Meta(description="Under which the log knows the request.")]
+    use_case: Annotated[str | None, Meta(description="Where it had been decided before it failed.")] = None
+    routing_time: Annotated[float | None, Meta(description="Likewise, in seconds.")] = None
 
 
 MOST_OF_A_MESSAGE = 1000  # characters of a refusal
