@@ -91,11 +91,11 @@ class Models:
 
 
 @contextmanager
-def three_models() -> Iterator[Models]:
+def three_models(**options: Any) -> Iterator[Models]:
     with ExitStack() as stack:
         http = stack.enter_context(httpx2.Client(timeout=5, trust_env=False))
         urls = {
-            id: stack.enter_context(running(SimulatedModel(id, kind, ttft_ms=0, tokens_per_second=0)))
+            id: stack.enter_context(running(SimulatedModel(id, kind, ttft_ms=0, tokens_per_second=0, **options)))
             for id, kind in KINDS.items()
         }
         yield Models(*(ModelServer(id, url, http) for id, url in urls.items()))

@@ -24,6 +24,9 @@ def simulate(
     runtime_lora: Annotated[
         bool, typer.Option(help="While it runs, as with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1.")
     ] = True,
+    auto_tool_choice: Annotated[
+        bool, typer.Option("--enable-auto-tool-choice", help="Takes tools, as vLLM does with this; calls none.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the draws of faults.")] = 0,
     server: Annotated[str, typer.Option(help="vllm or ollama: whose paths it has.")] = "vllm",
 ) -> None:
@@ -48,6 +51,7 @@ def simulate(
             wake_seconds=wake_seconds,
             enable_lora=enable_lora,
             runtime_lora=runtime_lora,
+            auto_tool_choice=auto_tool_choice,
             seed=seed,
             server=server,  # type: ignore[arg-type]
         )

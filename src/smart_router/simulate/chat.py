@@ -27,7 +27,7 @@ async def chat_completions(request: Request) -> Response:
     fault = here.strike()
     ask = ChatAsk.read(body)
     model = here.model_for(ask.model)
-    check_tools(body)
+    check_tools(body, taken=model.auto_tool_choice)
     talk = conversation.read(model, ask.messages)
     job = chat_job(model, talk, ask.sampling, as_json=ask.as_json, choices=ask.choices)
     dialect = ChatDialect(Reply.to(request, model, "chatcmpl"), len(job.answers), ask.options, ask.logprobs)
@@ -85,12 +85,14 @@ def chat_job(
     return Job(prompt, tuple(sampling.answer(text, room) for text in said), sampling.max_tokens or room)
 
 
-def check_tools(body: dict[str, Any]) -> None:
+def check_tools(body: dict[str, Any], *, taken: bool) -> None:
     """
     Raises:
-        Refused: tools, which the real server takes only with options that this one does not have.
+        Refused: tools, which the real server takes only with options; and those that must be called, where it has them.
     """
     choice = body.get("tool_choice") or ("auto" if body.get("tools") else "none")
+    if choice == "auto" and taken:
+        return
     if choice == "auto":
         raise Refused('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set')
     if choice != "none":

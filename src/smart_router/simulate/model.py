@@ -40,6 +40,7 @@ class SimulatedModel:
     wake_seconds: float = 0.0
     enable_lora: bool = False
     runtime_lora: bool = True  # as with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1: without, adapters cannot be loaded
+    auto_tool_choice: bool = False  # as with --enable-auto-tool-choice: tools are taken, and never called
     seed: int = 0  # of the draws of faults: the same seed, the same requests struck
     server: Server = "vllm"  # whose paths it has; of an Ollama, max_model_len is the context that it cuts prompts to
 
