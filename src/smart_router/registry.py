@@ -15,11 +15,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from smart_router.errors import ConfigurationError
+from smart_router.kinds import imported
 from smart_router.registry_checks import mistakes_of
 from smart_router.rules import MOST_MESSAGE_CHARACTERS, MOST_OF_ANYTHING, MOST_PATTERN_CHARACTERS, searching
 from smart_router.types import Api, MediaKind, Modality
 
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
+BACKENDS = ("vllm", "ollama", "openai")
 Lifecycle = Literal["always", "sleep", "process", "lora", "ollama"]
 
 
@@ -110,8 +112,11 @@ class Model(_Part):
 
     id: Id
     """What people, requests and dashboards call it; unique."""
-    backend: Literal["vllm", "ollama", "openai"] = "vllm"
-    """The kind of its servers: see [backends](../backends.md)."""
+    backend: str = "vllm"
+    """
+    The kind of its servers: `vllm`, `ollama`, `openai`, or `module:Class` for one of your own: see
+    [backends](../backends.md).
+    """
     endpoints: tuple[str, ...] = Field(min_length=1)
     """
     Addresses of its servers, each a replica: `http://…`, `https://…`, or `dns+http://name:port` for every
@@ -150,6 +155,19 @@ class Model(_Part):
     """Of `lifecycle: lora`, and required there."""
     fallbacks: tuple[Id, ...] = ()
     """Ids of models that answer when none of its replicas does."""
+
+    @field_validator("backend")
+    @classmethod
+    def _there_is_one(cls, backend: str) -> str:
+        if backend in BACKENDS:
+            return backend
+        if ":" not in backend:
+            raise ValueError(f"must be {', '.join(map(repr, BACKENDS))}, or module:Class for a kind of your own")
+        try:
+            imported(backend)
+        except ConfigurationError as exc:
+            raise ValueError(str(exc)) from None
+        return backend
 
     @field_validator("api_key")
     @classmethod

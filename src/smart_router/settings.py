@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     """Told to stop, after `DRAIN_DELAY`: until what is under way is cut off."""
 
     # Sessions
+    session_store: str = ""
+    """
+    `module:Class` of a session store of your own in place of Redis and the process's; see
+    [extending.md](extending.md#a-session-store).
+    """
     redis_url: SecretStr | None = None
     """
     Where sessions live: `redis://`, `rediss://`, `unix://`, `sentinel://`, `sentinels://`, `cluster://` or
@@ -108,6 +113,8 @@ class Settings(BaseSettings):
     """That a session's conversation may fill, attachments included."""
 
     # The classifier
+    classifier: str = ""
+    """`module:Class` of a classifier of your own; see [extending.md](extending.md#a-classifier)."""
     encoder_model: str = "sentence-transformers/all-MiniLM-L6-v2"
     """The encoder, a name or a path; others than the shipped one need `smart-router classifier build`."""
     encoder_prompt: str | None = None

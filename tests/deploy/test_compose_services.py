@@ -127,6 +127,14 @@ def test_a_server_can_be_put_to_sleep_where_models_are_swapped_only(mode: str) -
 
 
 @by_mode
+def test_the_agent_model_takes_tools_as_editors_send_them(mode: str) -> None:
+    found = services(mode, VLLM_AGENT_TOOL_PARSER="hermes")
+    assert "--enable-auto-tool-choice" in found["vllm-agent"]["command"]
+    assert option(found["vllm-agent"], "--tool-call-parser") == "hermes"
+    assert "--enable-auto-tool-choice" in found["demo-agent"]["entrypoint"]
+
+
+@by_mode
 def test_a_server_follows_no_redirect_of_a_link(mode: str) -> None:
     found = services(mode)
     assert {found[name]["environment"]["VLLM_MEDIA_URL_ALLOW_REDIRECTS"] for name in VLLM} == {"0"}

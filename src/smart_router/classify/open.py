@@ -18,6 +18,7 @@ from smart_router.classify.head import Head, load_head, save_head
 from smart_router.classify.lessons import Lessons, inputs_sha256, load_lessons
 from smart_router.classify.train import RECIPE, Hybrids, check, train_head, train_hybrids
 from smart_router.errors import ArtifactUnusable, ConfigurationError
+from smart_router.kinds import imported
 from smart_router.registry import Registry
 from smart_router.settings import Settings
 
@@ -33,9 +34,13 @@ def open_classifier(registry: Registry, settings: Settings) -> Classifier:
     from other examples or use cases is never used: it is trained again and kept. Embeddings are kept too, so that
     only the first training encodes all examples.
 
+    Where CLASSIFIER names one of others, that one, made of *registry* and *settings*.
+
     Raises:
-        ConfigurationError: the examples are missing or malformed.
+        ConfigurationError: the examples are missing or malformed; CLASSIFIER names nothing that can be imported.
     """
+    if settings.classifier:
+        return _of_others(registry, settings)
     lessons = load_lessons(registry)
     artifact, encoder, trouble = _encoder(settings)
     try:
@@ -47,6 +52,15 @@ def open_classifier(registry: Registry, settings: Settings) -> Classifier:
     return Classifier(
         head, encoder, queue_size=settings.classifier_queue, timeout_s=settings.classifier_timeout, trouble=trouble
     )
+
+
+def _of_others(registry: Registry, settings: Settings) -> Classifier:
+    try:
+        made = imported(settings.classifier)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"CLASSIFIER: {exc}") from exc
+    found: Classifier = made(registry, settings)
+    return found
 
 
 def made_from(registry: Registry) -> str:

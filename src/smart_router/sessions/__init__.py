@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from smart_router.errors import ConfigurationError
+from smart_router.kinds import imported
 from smart_router.lifecycle.agreement import Agreement, Alone
 from smart_router.sessions.agreement import ALIVE_S, RedisAgreement
 from smart_router.sessions.base import Limits, SessionStore
@@ -26,7 +28,12 @@ KINDS: dict[str, Callable[[Settings, Limits], SessionStore]] = {
 
 
 def open_store(settings: Settings) -> SessionStore:
-    """The Redis of REDIS_URL, with the embedded store for when it is away; else the embedded store."""
+    """
+    What SESSION_STORE names; else the Redis of REDIS_URL, with the embedded store for when it is away; else that one.
+
+    Raises:
+        ConfigurationError: SESSION_STORE names nothing that can be imported.
+    """
     limits = Limits(
         ttl_s=settings.session_timeout,
         memory_turns=settings.memory_turns,
@@ -34,7 +41,17 @@ def open_store(settings: Settings) -> SessionStore:
         sessions=settings.max_sessions,
         total_bytes=settings.max_sessions_bytes,
     )
+    if settings.session_store:
+        return _of_others(settings.session_store)(settings, limits)
     return KINDS["redis" if settings.redis_url else "embedded"](settings, limits)
+
+
+def _of_others(name: str) -> Callable[[Settings, Limits], SessionStore]:
+    try:
+        found: Callable[[Settings, Limits], SessionStore] = imported(name)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"SESSION_STORE: {exc}") from exc
+    return found
 
 
 def open_agreement(settings: Settings) -> Agreement:

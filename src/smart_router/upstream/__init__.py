@@ -1,7 +1,8 @@
-"""Model servers: one kind per file."""
+"""Model servers: one kind per file, and `module:Class` for kinds of others."""
 
 from collections.abc import Callable
 
+from smart_router.kinds import imported
 from smart_router.settings import Settings
 from smart_router.upstream.base import Upstream
 from smart_router.upstream.ollama import OllamaUpstream
@@ -15,3 +16,12 @@ KINDS: dict[str, Callable[[Settings, MayRetry], Upstream]] = {
     "ollama": OllamaUpstream,
     "openai": OpenAIUpstream,
 }
+
+
+def kind(name: str) -> Callable[[Settings, MayRetry], Upstream]:
+    """
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    found: Callable[[Settings, MayRetry], Upstream] = KINDS.get(name) or imported(name)
+    return found

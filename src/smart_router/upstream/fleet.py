@@ -16,7 +16,7 @@ from smart_router.decide.replica import AllBusy, NoReplica, pick, wait_s
 from smart_router.errors import UpstreamError
 from smart_router.registry import Registry
 from smart_router.settings import Settings
-from smart_router.upstream import KINDS
+from smart_router.upstream import kind as kind_called
 from smart_router.upstream.addresses import Resolve, resolve
 from smart_router.upstream.base import Upstream
 from smart_router.upstream.lease import Lease
@@ -45,7 +45,7 @@ class Fleet:
         self.may_wake: Callable[[str], bool] = lambda _: False  # is this model, which comes and goes, to be had?
         self.on_asleep: Callable[[str, str], None] = lambda *_: None  # hears of such a model's replica found asleep
         self._budget = RetryBudget(settings.retry_budget)
-        self._upstreams = {kind: KINDS[kind](settings, self.may_retry) for kind in _kinds(registry)}
+        self._upstreams = {kind: kind_called(kind)(settings, self.may_retry) for kind in _kinds(registry)}
         self._models: Mapping[str, Replicas] = {
             model.id: Replicas(model, self._upstreams[model.backend]) for model in registry.models.values()
         }
@@ -67,7 +67,7 @@ class Fleet:
         replicas that are gone finish there. Returns when it is known whether new ones answer.
         """
         for kind in _kinds(registry) - self._upstreams.keys():
-            self._upstreams[kind] = KINDS[kind](self._settings, self.may_retry)
+            self._upstreams[kind] = kind_called(kind)(self._settings, self.may_retry)
             await self._upstreams[kind].start()
         before, now = self._models, self.now()
         models: dict[str, Replicas] = {}
