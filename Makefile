@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Packages are locked with hashes.
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
-REAL := $(BIN)/python scripts/real_vllm/run.py --env .venv-vllm --models .demo/models --
+REAL := $(BIN)/python -m scripts.real_vllm.run --env .venv-vllm --models .demo/models --
 
 .PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out chaos k8s dashboards bench bench-deciding bench-limits bench-lifecycle quality test-build profile check fix fuzz audit classifier lock clean
 

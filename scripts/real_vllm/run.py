@@ -1,7 +1,7 @@
 """
 Run a command beside three real vLLM servers with tiny models:
 
-    python run.py --env ENV --models DIR -- COMMAND ...
+    python -m scripts.real_vllm.run --env ENV --models DIR -- COMMAND ...
 
 The command finds the servers in VLLM_AGENT_URL, VLLM_MULTIMODAL_URL and VLLM_AUDIO_URL, as the router does, and in the
 same names with REAL_ before them, which say that these are no simulations. The audio group is a Whisper, so
@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from servers import SETTINGS, Servers, StartFailed
+from scripts.real_vllm.servers import SETTINGS, Servers, StartFailed
 
 VARIABLES = {"agent": "VLLM_AGENT_URL", "multimodal": "VLLM_MULTIMODAL_URL", "audio": "VLLM_AUDIO_URL"}
 
