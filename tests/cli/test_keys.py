@@ -93,7 +93,8 @@ def test_an_unknown_scope_is_refused_and_nothing_is_made(path: Path) -> None:
 
 def test_all_keys_are_listed(path: Path) -> None:
     ids = [created(path, name=name)["id"] for name in ("phones", "दुकान")]
-    table = run("list", "--file", str(path)).stdout.splitlines()
+    head, *table = run("list", "--file", str(path)).stdout.splitlines()
+    assert head.split() == ["KEY", "SCOPES", "CREATED", "NAME"]
     assert [line.split()[0] for line in table] == ids
     assert "दुकान" in table[1]
     listed = json.loads(run("list", "--file", str(path), "--json").stdout)

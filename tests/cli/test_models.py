@@ -202,9 +202,10 @@ def test_address_and_key_may_come_from_the_environment(router: ScriptedRouter, m
 def test_an_order_is_passed_on_and_what_became_of_it_is_told(
     router: ScriptedRouter, command: list[str], asked: tuple[str, str]
 ) -> None:
-    router.answers(200, a_model("org/small", state="awake", pinned=True))
+    state = "sleeping" if "unload" in command else "awake"
+    router.answers(200, a_model("org/small", state=state, pinned=True))
     found = run(router, *command)
-    assert (found.exit_code, found.stdout) == (0, "org/small: awake, pinned\n")
+    assert (found.exit_code, found.stdout) == (0, f"org/small: {state}, pinned\n")
     assert router.asked == [asked]
     assert json.loads(run(router, *command, "--json").stdout)["id"] == "org/small"
 
@@ -239,20 +240,22 @@ def test_who_does_not_wait_has_not_failed(router: ScriptedRouter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "said", "code"),
     [
-        (409, {"success": False, "error_message": "m is pinned", "error_code": "model_kept"}, "409: m is pinned"),
-        (403, {"success": False, "error_message": "this key may route only"}, "403: this key may route only"),
-        (500, ["odd"], "500: ['odd']"),
-        (200, b"<html>", "answered 200 without JSON: is that a smart-router?"),
-        (200, {"object": "list", "data": []}, ": is that a smart-router?"),
+        (409, {"success": False, "error_message": "m is pinned", "error_code": "model_kept"}, "409: m is pinned", 1),
+        (403, {"success": False, "error_message": "routes only", "error_code": "forbidden"}, "403: routes only", 1),
+        (500, ["odd"], "is that a smart-router's address?", 3),
+        (200, b"<html>", "answered without JSON", 3),
+        (200, {"object": "list", "data": []}, "is that a smart-router?", 3),
     ],
 )
 @pytest.mark.parametrize("command", [[], ["load", "m"], ["unload", "m"], ["pin", "m"], ["unpin", "m"]])
-def test_a_refusal_is_one_line(router: ScriptedRouter, command: list[str], status: int, body: Any, said: str) -> None:
+def test_a_refusal_is_one_line(
+    router: ScriptedRouter, command: list[str], status: int, body: Any, said: str, code: int
+) -> None:
     router.answers(status, body)
     found = run(router, *command)
-    assert (found.exit_code, found.stdout) == (1, "")
+    assert (found.exit_code, found.stdout) == (code, "")
     assert found.stderr.startswith("smart-router: ")
     assert said in found.stderr
 
@@ -260,7 +263,7 @@ def test_a_refusal_is_one_line(router: ScriptedRouter, command: list[str], statu
 @pytest.mark.parametrize("command", [[], ["load", "m"]])
 def test_where_there_is_no_router_it_says_how_to_start_one(command: list[str]) -> None:
     found = CliRunner().invoke(app, ["models", "--url", f"http://127.0.0.1:{free_port()}", *command])
-    assert found.exit_code == 1
+    assert found.exit_code == 3
     assert "start one with `smart-router serve`" in found.stderr
 
 

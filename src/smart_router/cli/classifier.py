@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
+from smart_router.cli import shown
 from smart_router.cli.failing import plain_errors
+from smart_router.cli.shown import Sheet
 
-app = typer.Typer(help="Build, train and inspect the classifier.", no_args_is_help=True)
+app = typer.Typer(
+    help="Build, train and inspect the classifier.\n\nExample: smart-router classifier info", no_args_is_help=True
+)
 
 
 @app.command()
@@ -16,7 +20,9 @@ def build(
     teach: Annotated[bool, typer.Option(help="Teach the encoder the examples; else only the heads learn.")] = True,
 ) -> None:
     """
-    Teach ENCODER_MODEL the examples, export and quantise it and train the heads. Needs the `build` extra.
+    Teach ENCODER_MODEL the examples, export it, train the heads.
+
+    Needs the `build` extra, and torch.
 
     Example: smart-router classifier build
     """
@@ -37,7 +43,9 @@ def build(
 @app.command()
 def train() -> None:
     """
-    Train the head for today's examples and use cases, if that has not been done: seconds, no torch.
+    Train the heads for today's examples and use cases.
+
+    Half a minute, without torch; nothing if it has been done. A router that starts does the same.
 
     Example: smart-router classifier train
     """
@@ -51,7 +59,9 @@ def train() -> None:
 
 
 @app.command()
-def info() -> None:
+def info(
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is known of it as JSON.")] = False,
+) -> None:
     """
     Say which artifact is in use, and what it was made from.
 
@@ -65,6 +75,8 @@ def info() -> None:
     with plain_errors():
         _, settings = configured()
         artifact = find_artifact(settings.encoder_model, settings.classifier_dir)
-    typer.echo(f"{'folder':<16} {artifact.folder}")
-    for name, value in asdict(artifact.manifest).items():
-        typer.echo(f"{name:<16} {value}")
+    known = {"folder": str(artifact.folder), **asdict(artifact.manifest)}
+    if as_json:
+        shown.as_json(known)
+    else:
+        shown.show(Sheet(("What", "Value"), [(name, str(value)) for name, value in known.items()]))

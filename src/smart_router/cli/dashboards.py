@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
+from smart_router.cli import shown
 from smart_router.cli.failing import CONFIGURATION, FAILED, fail
 from smart_router.dashboards import exchange
 from smart_router.dashboards.files import HERE, default_folder
 from smart_router.dashboards.grafana import DEFAULT_URL, Grafana
 from smart_router.dashboards.trouble import Trouble
 
-app = typer.Typer(help="Bring the dashboards to a running Grafana, and back.", no_args_is_help=True)
+app = typer.Typer(
+    help="Bring the dashboards to a running Grafana, and back.\n\nExample: smart-router dashboards diff",
+    no_args_is_help=True,
+)
 
 Url = Annotated[str, typer.Option("--grafana", help="Grafana's address.", envvar="GRAFANA_URL")]
 Token = Annotated[str | None, typer.Option(help="Of a service account, role Editor.", envvar="GRAFANA_TOKEN")]
@@ -34,6 +38,7 @@ def push(
 
     The message of each version that is stored says that a push made it, with a hash. A dashboard whose latest version
     says something else was changed by hand: then nothing is pushed, unless --force.
+
     Example: smart-router dashboards push --grafana http://localhost:3000
     """
     with _opened(grafana, token) as there:
@@ -42,16 +47,25 @@ def push(
 
 
 @app.command()
-def diff(grafana: Url = DEFAULT_URL, token: Token = None, folder: Folder = None) -> None:
+def diff(
+    grafana: Url = DEFAULT_URL,
+    token: Token = None,
+    folder: Folder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON, by file.")] = False,
+) -> None:
     """
-    Show what a push would change: exit code 0 nothing, 1 something, 2 it could not be found out.
+    Show what a push would change.
+
+    Exit code 0: nothing, 1: something, 2: it could not be found out.
 
     Example: smart-router dashboards diff
     """
     with _opened(grafana, token) as there:
         found = exchange.differences(there, folder or default_folder())
-    for text in found.values():
-        typer.echo(text)
+    if as_json:
+        shown.as_json({str(path): text for path, text in found.items()})
+    else:
+        typer.echo("\n".join(found.values()), nl=bool(found))
     if found:
         raise typer.Exit(FAILED)
 

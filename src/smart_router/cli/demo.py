@@ -62,10 +62,12 @@ def demo(
     port: Annotated[int | None, typer.Option(help="The router's port; default: a free one.", min=1, max=65535)] = None,
 ) -> None:
     """
-    Start a router and what it needs, and hold a conversation through it.
+    Start a router with all that it needs, and talk through it.
 
     Model servers are SIMULATED unless VLLM_AGENT_URL, VLLM_MULTIMODAL_URL, VLLM_AUDIO_URL or VLLM_BASE_URL name real
-    ones. Example: smart-router demo
+    ones.
+
+    Example: smart-router demo --stay --port 8001
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing stays behind
     try:

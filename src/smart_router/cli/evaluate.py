@@ -23,8 +23,10 @@ def evaluate(
     plot: Annotated[Path | None, typer.Option(help="Write the calibration of all text-only queries as PNG.")] = None,
 ) -> None:
     """
-    Accuracy on labelled queries (text, label, lang, modality, source, hard) and conversations (turns of text, label,
-    modality), for the configured registry and classifier.
+    Measure how often the router decides right, offline.
+
+    For the configured registry and classifier, on labelled queries (text, label, lang, modality, source, hard) and
+    conversations (turns of text, label, modality).
 
     Example: smart-router eval queries.jsonl sessions.jsonl --compare
     """

@@ -1,4 +1,4 @@
-"""How a command ends when something is wrong: one clear message, and an exit code that means something."""
+"""How a command ends when something is wrong: one clear message on stderr, and an exit code that means something."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,10 @@ import typer
 
 from smart_router.errors import ArtifactUnusable, ConfigurationError
 
-CONFIGURATION = 2  # the command line, the environment or a file is wrong
-FAILED = 1  # it was tried and did not work
+FAILED = 1  # it was tried and did not work, was refused, or differs
+CONFIGURATION = 2  # the command line, the environment or a file is wrong; also what typer itself says so
+NO_ROUTER = 3  # nobody at the address, or somebody who is not a smart-router
+INTERRUPTED = 130  # by Ctrl+C, as shells say it; typer's own
 
 
 @contextmanager

@@ -1,23 +1,25 @@
 """`smart-router keys …`: the file of keys, API_KEYS_FILE. A running router reads it again by itself."""
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smart_router.cli import completing, shown
 from smart_router.cli.failing import CONFIGURATION, fail, plain_errors
+from smart_router.cli.shown import Sheet
 from smart_router.types import SCOPES
 
 if TYPE_CHECKING:
     from smart_router.access.keyfile import Entry
 
-app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
+app = typer.Typer(help="Make, list and revoke keys.\n\nExample: smart-router keys list", no_args_is_help=True)
 
 File = Annotated[Path, typer.Option("--file", help="The file of keys.", envvar="API_KEYS_FILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_FILE = Path("keys.json")
+COLUMNS = ("Key", "Scopes", "Created", "Name")
 
 
 class _Scope(StrEnum):
@@ -33,8 +35,13 @@ def create(
     name: Annotated[str, typer.Option(help="Whose key it is, for people.")],
     file: File = DEFAULT_FILE,
     scope: Annotated[list[_Scope] | None, typer.Option(help="What it is for; default: route.")] = None,
-    use_case: Annotated[list[str] | None, typer.Option(help="Only these use cases; default: all.")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="Only these models; default: all.")] = None,
+    use_case: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these use cases; default: all.", autocompletion=completing.use_cases),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only these models; default: all.", autocompletion=completing.models)
+    ] = None,
     per_minute: Annotated[
         int | None, typer.Option(help="Requests a minute; 0: any number; default: RATE_LIMIT_PER_MINUTE.", min=0)
     ] = None,
@@ -63,7 +70,7 @@ def create(
     with plain_errors():
         change_keys(file, lambda entries: (*entries, entry))
     if as_json:
-        typer.echo(json.dumps({"id": entry.id, "key": key}))
+        shown.as_json({"id": entry.id, "key": key})
         return
     typer.echo(key)
     typer.echo(f"This is {entry.id} in {file}. The key is not kept anywhere: copy it now.", err=True)
@@ -81,10 +88,14 @@ def list_keys(file: File = DEFAULT_FILE, as_json: AsJson = False) -> None:
     with plain_errors():
         entries = read_keys(file)
     if as_json:
-        typer.echo(json.dumps([_row(entry) for entry in entries], ensure_ascii=False))
+        shown.as_json([_row(entry) for entry in entries])
         return
-    for entry in entries:
-        typer.echo(f"{entry.id:<16} {','.join(entry.scopes):<20} {entry.created:<26} {entry.name}{_limits(entry)}")
+    common = [(entry.id, ",".join(entry.scopes), entry.created, entry) for entry in entries]
+    rows = [(*cells, entry.name, _limits(entry)) for *cells, entry in common]
+    plain = [
+        (*cells, f"{entry.name}  ({_limits(entry)})" if _limits(entry) else entry.name) for *cells, entry in common
+    ]
+    shown.show(Sheet((*COLUMNS, "Limits"), rows), Sheet(COLUMNS, plain))
 
 
 @app.command()
@@ -132,4 +143,4 @@ def _limits(entry: "Entry") -> str:
         (len(entry.deny) or None, "denied patterns"),
     )
     said += [f"{number} {what}" for number, what in numbers if number is not None]
-    return f"  ({'; '.join(said)})" if said else ""
+    return "; ".join(said)

@@ -1,7 +1,5 @@
 """`smart-router models …`: how models stand, and to load them, put them to sleep and keep them; a client over HTTP."""
 
-import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -11,38 +9,32 @@ from urllib.parse import quote
 
 import typer
 
-from smart_router.cli.calling import DEFAULT_URL, TIMEOUT_S, Answer, call
+from smart_router.cli import completing, shown
+from smart_router.cli.calling import DEFAULT_URL, TIMEOUT_S, call
 from smart_router.cli.failing import fail
+from smart_router.cli.moments import ago
+from smart_router.cli.options import AdminKey, AsJson, Url
+from smart_router.cli.shown import Sheet
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 app = typer.Typer(invoke_without_command=True)
 
-Url = Annotated[str, typer.Option(help="The router's address.", envvar="SMART_ROUTER_URL")]
-Key = Annotated[str | None, typer.Option(help="A key of it with the scope admin.", envvar="API_KEY")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON.")]
 # May stand before a command, or behind it.
 UrlOfOrder = Annotated[str | None, typer.Option("--url", help="The router's address; default: SMART_ROUTER_URL.")]
 KeyOfOrder = Annotated[str | None, typer.Option("--key", help="A key of it with the scope admin; default: API_KEY.")]
-Id = Annotated[str, typer.Argument(help="The model's id, as `smart-router models` shows it.")]
+Id = Annotated[
+    str,
+    typer.Argument(help="The model's id, as `smart-router models` shows it.", autocompletion=completing.models),
+]
 Wait = Annotated[
     bool, typer.Option(help="Wait until it is done or has failed, which the router's MODEL_LOAD_TIMEOUT bounds.")
 ]
 
 EVERY_S = 2.0
+DONE = {"load": "awake", "unload": "sleeping"}  # how a model stands then
 LONGEST_WAIT_S = 3900.0  # a little more than a router may wait
-COLOURS = {
-    "awake": "green",
-    "sleeping": "dim",
-    "waking": "cyan",
-    "loading": "cyan",
-    "draining": "yellow",
-    "failed": "bold red",
-    "unknown": "yellow",
-}
-
-UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 class Router(NamedTuple):
@@ -51,31 +43,26 @@ class Router(NamedTuple):
 
     def models(self) -> dict[str, Any]:
         """How all of them stand."""
-        return self._ask("GET", "/models", ("models", "groups")).body
+        return call(self.url, "GET", "/models", self.key, tells=("models", "groups"))
 
-    def order(self, method: str, path: str, timeout_s: float = TIMEOUT_S) -> Answer:
+    def order(self, method: str, path: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
         """How the model stands that it is about."""
-        return self._ask(method, path, ("id", "state"), timeout_s)
-
-    def _ask(self, method: str, path: str, tells: Sequence[str], timeout_s: float = TIMEOUT_S) -> Answer:
-        answer = call(self.url, method, path, self.key, timeout_s=timeout_s)
-        if not all(name in answer.body for name in tells):
-            fail(f"{self.url} did not answer {path} with {' and '.join(tells)}: is that a smart-router?")
-        return answer
+        return call(self.url, method, path, self.key, tells=("id", "state"), timeout_s=timeout_s)
 
 
 @app.callback()
 def models(
     context: typer.Context,
     url: Url = DEFAULT_URL,
-    key: Key = None,
+    key: AdminKey = None,
     as_json: AsJson = False,
     watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl+C.")] = False,
 ) -> None:
     """
-    Show how every model stands; load models, put them to sleep, pin them.
+    Show how every model stands; load, unload and pin models.
 
     A table on a terminal; elsewhere a line per model, its trouble last, with - where there is nothing to tell.
+
     Example: smart-router models --watch
     """
     context.obj = router = Router(url, key)
@@ -128,7 +115,7 @@ def pin(
 
     Example: smart-router models pin Qwen/Qwen2.5-7B-Instruct
     """
-    _tell(_of(context, url, key).order("POST", _path(id, "pin")).body, as_json)
+    _tell(_of(context, url, key).order("POST", _path(id, "pin")), as_json)
 
 
 @app.command()
@@ -140,7 +127,7 @@ def unpin(
 
     Example: smart-router models unpin Qwen/Qwen2.5-7B-Instruct
     """
-    _tell(_of(context, url, key).order("DELETE", _path(id, "pin")).body, as_json)
+    _tell(_of(context, url, key).order("DELETE", _path(id, "pin")), as_json)
 
 
 # orders
@@ -157,21 +144,24 @@ def _path(id: str, order: str) -> str:
 
 
 def _ordered(router: Router, order: str, id: str, wait: bool, as_json: bool) -> None:
-    answer = router.order("POST", _path(id, order) + ("?wait=true" if wait else ""), LONGEST_WAIT_S)
-    _tell(answer.body, as_json)
-    if wait and answer.status != 200:
+    model = router.order("POST", _path(id, order) + ("?wait=true" if wait else ""), LONGEST_WAIT_S)
+    _tell(model, as_json)
+    if wait and model["state"] != DONE[order]:
         fail(
             f"{id}: not done long after the router's MODEL_LOAD_TIMEOUT, and still under way; see `smart-router models`"
         )
 
 
 def _tell(model: dict[str, Any], as_json: bool) -> None:
-    typer.echo(json.dumps(model, ensure_ascii=False) if as_json else f"{model['id']}: {_state(model)}")
+    if as_json:
+        shown.as_json(model)
+    else:
+        typer.echo(f"{model['id']}: {_state(model)}")
 
 
-def _state(model: dict[str, Any]) -> str:
+def _state(model: dict[str, Any]) -> shown.Styled:
     """loading, pinned"""
-    return ", ".join([model["state"], *(kept for kept in ("pinned", "preloaded") if model[kept])])
+    return shown.state(model["state"], [kept for kept in ("pinned", "preloaded") if model[kept]])
 
 
 # looking
@@ -187,37 +177,34 @@ def _looks(router: Router, again: bool) -> Iterator[dict[str, Any]]:
 def _show(looks: Iterator[dict[str, Any]], again: bool, as_json: bool) -> None:
     if as_json:
         for found in looks:
-            typer.echo(json.dumps(found, ensure_ascii=False))
-    elif sys.stdout.isatty():
-        _draw(looks, again)
+            shown.as_json(found)
+    elif shown.on_terminal():
+        _draw(looks, again and shown.can_be_drawn_over())
     else:
         for place, found in enumerate(looks):
             typer.echo("\n" * (place > 0) + "\n".join(lines(found)))
 
 
-def _draw(looks: Iterator[dict[str, Any]], again: bool) -> None:
-    """Where it is done *again*, in place of the last."""
-    from rich import print as printed
+def _draw(looks: Iterator[dict[str, Any]], over: bool) -> None:
+    """One after the other, or each *over* the last."""
     from rich.live import Live
 
     drawn = (table(found, datetime.now(UTC)) for found in looks)
-    if not again:
-        printed(next(drawn))
+    if not over:
+        shown.draw(*drawn)
         return
-    with Live(auto_refresh=False) as live:
+    with Live(console=shown.console(), auto_refresh=False) as live:
         for one in drawn:
             live.update(one, refresh=True)
 
 
 def lines(found: dict[str, Any]) -> list[str]:
     """One per model below the names of the columns; no cell but the last has spaces."""
-    head = [
-        *("MODEL", "GROUP", "LIFECYCLE", "STATE", "KEPT", "IN_FLIGHT", "WAITING", "SESSIONS", "LAST_USED"),
-        *("AWAKE_SINCE", "WAKES", "EVICTIONS", "LAST_WAKE_S", "TROUBLE"),
-    ]
-    rows = [head, *([_word(cell) for cell in _cells(model)] for model in found["models"])]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head) - 1)]
-    return ["  ".join([*(c.ljust(w) for c, w in zip(row[:-1], widths, strict=True)), row[-1]]) for row in rows]
+    head = (
+        *("Model", "Group", "Lifecycle", "State", "Kept", "In flight", "Waiting", "Sessions", "Last used"),
+        *("Awake since", "Wakes", "Evictions", "Last wake s", "Trouble"),
+    )
+    return Sheet(head, [_cells(model) for model in found["models"]]).plain()
 
 
 def _cells(model: dict[str, Any]) -> Sequence[object]:
@@ -229,37 +216,25 @@ def _cells(model: dict[str, Any]) -> Sequence[object]:
     )
 
 
-def _word(cell: object) -> str:
-    return "-" if cell is None or cell == "" else f"{cell:.3g}" if isinstance(cell, float) else str(cell)
-
-
 def table(found: dict[str, Any], now: datetime) -> "RenderableType":
     """For a terminal."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
-    made.add_column("Model", overflow="fold")
-    for name in ("Group", "State"):
-        made.add_column(name)
-    for name in ("In flight", "Waiting", "Sessions", "Last used", "Last wake", "Wakes"):
-        made.add_column(name, justify="right")
-    for model in found["models"]:
-        numbers = (model["in_flight"], model["waiting"], model["sessions"])
-        made.add_row(
-            Text(model["id"]),
-            Text(model["group"]),
-            Text(_state(model), style=COLOURS.get(model["state"], "")),
-            *(_word(number) for number in numbers),
-            _ago(model["last_used"], now),
-            "-" if model["last_wake_seconds"] is None else f"{model['last_wake_seconds']:.3g} s",
-            str(model["wakes"]),
+    numbers = ("In flight", "Waiting", "Sessions", "Last used", "Last wake", "Wakes")
+    rows = [
+        (
+            *(model["id"], model["group"], _state(model), model["in_flight"], model["waiting"], model["sessions"]),
+            ago(model["last_used"], now),
+            None if model["last_wake_seconds"] is None else f"{model['last_wake_seconds']:.3g} s",
+            model["wakes"],
         )
+        for model in found["models"]
+    ]
     troubles = [
         Text(f"{model['id']}: {model['trouble']}", style="red") for model in found["models"] if model["trouble"]
     ]
+    made = Sheet(("Model", "Group", "State", *numbers), rows, numbers).drawn()
     return Group(made, *troubles, *(Text(line, style="dim") for line in _rooms(found)))
 
 
@@ -269,10 +244,3 @@ def _rooms(found: dict[str, Any]) -> Iterator[str]:
         yield f"{group['id']}: {len(group['residents'])} of {group['max_resident']} places taken, by {taken}"
     if found["groups"]:
         yield f"in all: {found['concurrent_models']} of {found['max_concurrent_models']} that come and go are awake"
-
-
-def _ago(moment: str | None, now: datetime) -> str:
-    if moment is None:
-        return "-"
-    seconds = max(0.0, (now - datetime.fromisoformat(moment)).total_seconds())
-    return next((f"{seconds / length:.0f} {unit} ago" for unit, length in UNITS if seconds >= 2 * length), "just now")

@@ -125,7 +125,7 @@ def _check_who_can_come_in(host: str, settings: "Settings") -> None:
     """Without a key, only whoever is on this machine, unless that is what the operator wants."""
     if settings.api_key is not None or settings.api_keys_file is not None:
         return
-    if not _is_loopback(host) and not settings.allow_open:
+    if not is_loopback(host) and not settings.allow_open:
         fail(
             f"without a key, anybody who reaches {host} could use the router; set API_KEY (for example to what "
             "`openssl rand -hex 32` prints) or API_KEYS_FILE, or ALLOW_OPEN=true if that is what you want",
@@ -134,7 +134,7 @@ def _check_who_can_come_in(host: str, settings: "Settings") -> None:
     typer.echo("smart-router: no key is configured: whoever reaches this address can use the router", err=True)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether all addresses that *host* stands for can only be reached from this machine."""
     try:
         found = socket.getaddrinfo(host or None, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

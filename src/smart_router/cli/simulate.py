@@ -31,7 +31,9 @@ def simulate(
     server: Annotated[str, typer.Option(help="vllm or ollama: whose paths it has.")] = "vllm",
 ) -> None:
     """
-    Run a SIMULATED vLLM server, or Ollama: the real one's HTTP surface, without a model.
+    Run a SIMULATED vLLM server, or Ollama, without a model.
+
+    It has the real one's HTTP surface.
 
     Example: smart-router simulate --model Qwen/Qwen2.5-7B-Instruct --port 8000 --kind text
     """

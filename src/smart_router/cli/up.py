@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from smart_router.cli.failing import FAILED, fail, plain_errors
+from smart_router.cli.failing import FAILED, INTERRUPTED, fail, plain_errors
 from smart_router.cli.serve import ready_app, server_options, tell_where
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from smart_router.lifecycle.supervisor import Supervisor
     from smart_router.settings import Settings
 
-INTERRUPTED = 130  # as shells say it
-
 
 def up(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -28,7 +26,9 @@ def up(
     registry: Annotated[Path | None, typer.Option(help="Default: MODEL_REGISTRY, then the shipped one.")] = None,
 ) -> None:
     """
-    Start the vLLM servers of a registry that belong on this machine, then run the router; Ctrl+C stops all of them.
+    Start a registry's vLLM servers on this machine, and the router.
+
+    Servers that do not belong here are left alone. Ctrl+C stops all that was started.
 
     Example: smart-router up --registry config/model_registry.yaml
     """

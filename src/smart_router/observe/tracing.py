@@ -51,10 +51,9 @@ def open_tracing(variables: Mapping[str, str], routes: Collection[str]) -> Traci
     Raises:
         ConfigurationError: it asks for something that cannot be had.
     """
-    exporters = _wanted(variables)
+    exporters = check_variables(variables)
     if not exporters:
         return None
-    _check_the_way(variables)
     # OpenTelemetry reads the process's environment alone; ours may come from `.env`.
     os.environ.update({name: value for name, value in variables.items() if name.startswith("OTEL_")})
     _listen_to_complaints()
@@ -68,6 +67,18 @@ def open_tracing(variables: Mapping[str, str], routes: Collection[str]) -> Traci
         raise ConfigurationError(f"OTEL_…: OpenTelemetry does not take a value: {exc}") from exc
     log.info("requests are traced", exporters=exporters)
     return OpenTelemetry(provider.get_tracer(SERVICE, __version__), routes, lambda: _shut_down(provider))
+
+
+def check_variables(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """
+    The exporters that are asked for; none: nothing is traced.
+
+    Raises:
+        ConfigurationError: they, or the way to them, cannot be had.
+    """
+    if exporters := _wanted(variables):
+        _check_the_way(variables)
+    return exporters
 
 
 _MISSING = (
