@@ -6,10 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from typing import Any
 
@@ -20,6 +17,8 @@ from typer.testing import CliRunner, Result
 from smart_router.cli import app
 from smart_router.cli.models import table
 from smart_router.cli.processes import free_port
+
+from .scripted_router import ScriptedRouter
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -50,48 +49,10 @@ MODELS = {
 }  # fmt: skip
 
 
-class ScriptedRouter(ThreadingHTTPServer):
-    """Answers everything with *status* and *body*; remembers what it was asked for."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.status, self.body = 200, json.dumps(MODELS).encode()
-        self.asked: list[tuple[str, str]] = []
-        self.keys: set[str | None] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def answers(self, status: int, body: Any) -> None:
-        self.status, self.body = status, body if isinstance(body, bytes) else json.dumps(body).encode()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: ScriptedRouter
-
-    def _answer(self) -> None:
-        self.server.asked.append((self.command, self.path))
-        self.server.keys.add(self.headers["Authorization"])
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(self.server.body)))
-        self.end_headers()
-        self.wfile.write(self.server.body)
-
-    do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - as http.server calls them
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def router() -> Iterator[ScriptedRouter]:
-    with ScriptedRouter() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def router(router: ScriptedRouter) -> ScriptedRouter:
+    router.answers(200, MODELS)
+    return router
 
 
 def run(router: ScriptedRouter, *arguments: str) -> Result:

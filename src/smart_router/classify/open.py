@@ -13,7 +13,7 @@ from smart_router.classify.adapt import adapted, to_repeat
 from smart_router.classify.artifact import Artifact, find_artifact, find_head, trained_head_path, user_folder
 from smart_router.classify.base import Encoder, Example, Matrix
 from smart_router.classify.classifier import Classifier
-from smart_router.classify.embeddings import encode_known
+from smart_router.classify.embeddings import Progress, encode_known
 from smart_router.classify.head import Head, load_head, save_head
 from smart_router.classify.lessons import Lessons, inputs_sha256, load_lessons
 from smart_router.classify.train import RECIPE, Hybrids, check, train_head, train_hybrids
@@ -28,11 +28,11 @@ FEW = 200  # examples per use case, about as many as each shipped one has in Eng
 NO_ENCODER = "none"  # stands for the encoder's hash in a head of lexical features alone
 
 
-def open_classifier(registry: Registry, settings: Settings) -> Classifier:
+def open_classifier(registry: Registry, settings: Settings, progress: Progress | None = None) -> Classifier:
     """
     The hybrid classifier; with no usable artifact, one of lexical features alone, which says why. A head that was made
     from other examples or use cases is never used: it is trained again and kept. Embeddings are kept too, so that
-    only the first training encodes all examples.
+    only the first training encodes all examples. *progress* hears how far that is; without one, the log does.
 
     Where CLASSIFIER names one of others, that one, made of *registry* and *settings*.
 
@@ -44,11 +44,11 @@ def open_classifier(registry: Registry, settings: Settings) -> Classifier:
     lessons = load_lessons(registry)
     artifact, encoder, trouble = _encoder(settings)
     try:
-        head = _head(lessons, registry.taught, artifact, settings.classifier_dir)
+        head = _head(lessons, registry.taught, artifact, settings.classifier_dir, progress)
     except ArtifactUnusable as exc:
         _warn(exc)
         encoder, trouble = None, str(exc)
-        head = _head(lessons, registry.taught, None, settings.classifier_dir)
+        head = _head(lessons, registry.taught, None, settings.classifier_dir, progress)
     return Classifier(
         head, encoder, queue_size=settings.classifier_queue, timeout_s=settings.classifier_timeout, trouble=trouble
     )
@@ -85,18 +85,30 @@ def _content(path: Path) -> bytes:
         raise ConfigurationError(f"{path}: cannot be read ({exc.strerror}); make it readable") from None
 
 
-def _head(lessons: Lessons, use_cases: Sequence[str], artifact: Artifact | None, folder: Path | None) -> Head:
+def _head(
+    lessons: Lessons,
+    use_cases: Sequence[str],
+    artifact: Artifact | None,
+    folder: Path | None,
+    progress: Progress | None,
+) -> Head:
     encoder_sha256 = artifact.manifest.onnx_sha256 if artifact else NO_ENCODER
     found = find_head(inputs_sha256(lessons, use_cases, encoder_sha256, RECIPE), artifact, folder)
-    return found or _trained(lessons, use_cases, artifact, folder)
+    return found or _trained(lessons, use_cases, artifact, folder, progress or _logged)
 
 
-def _trained(lessons: Lessons, use_cases: Sequence[str], artifact: Artifact | None, folder: Path | None) -> Head:
+def _logged(done: int, of: int) -> None:
+    log.info("encoding examples", done=done, of=of)
+
+
+def _trained(
+    lessons: Lessons, use_cases: Sequence[str], artifact: Artifact | None, folder: Path | None, progress: Progress
+) -> Head:
     log.info("examples or use cases have changed: training the head", lessons=len(lessons.turns))
     started = perf_counter()
     _warn_of_few(lessons.first, use_cases)
     check(lessons.first, use_cases)
-    hybrids = _hybrids(lessons, use_cases, artifact, folder) if artifact else None
+    hybrids = _hybrids(lessons, use_cases, artifact, folder, progress) if artifact else None
     log.info("fitting the heads")
     head = train_head(lessons, use_cases, artifact.manifest.onnx_sha256 if artifact else NO_ENCODER, hybrids)
     try:
@@ -107,13 +119,15 @@ def _trained(lessons: Lessons, use_cases: Sequence[str], artifact: Artifact | No
     return head
 
 
-def _hybrids(lessons: Lessons, use_cases: Sequence[str], artifact: Artifact, folder: Path | None) -> Hybrids:
+def _hybrids(
+    lessons: Lessons, use_cases: Sequence[str], artifact: Artifact, folder: Path | None, progress: Progress
+) -> Hybrids:
     """What the encoder was taught with, adapted to what is new; of one that was not taught, learnt from all lessons."""
     if not artifact.manifest.taught:
-        return train_hybrids(lessons, use_cases, _embeddings(lessons, artifact, folder))
+        return train_hybrids(lessons, use_cases, _embeddings(lessons, artifact, folder, progress))
     before = load_head(artifact.folder / "head.npz")
     repeated = to_repeat(lessons, before.known)
-    return adapted(before, repeated, use_cases, _embeddings(repeated, artifact, folder))
+    return adapted(before, repeated, use_cases, _embeddings(repeated, artifact, folder, progress))
 
 
 def _warn_of_few(examples: Sequence[Example], use_cases: Sequence[str]) -> None:
@@ -123,10 +137,10 @@ def _warn_of_few(examples: Sequence[Example], use_cases: Sequence[str]) -> None:
             log.warning("few examples: expect few hits", use_case=use_case, examples=counts[use_case], better=FEW)
 
 
-def _embeddings(lessons: Lessons, artifact: Artifact, folder: Path | None) -> Matrix:
+def _embeddings(lessons: Lessons, artifact: Artifact, folder: Path | None, progress: Progress) -> Matrix:
     encoder = artifact.encoder(threads=os.cpu_count() or 1)
     path = user_folder(folder) / "embeddings" / f"{artifact.manifest.onnx_sha256[:16]}.npz"
-    return encode_known(encoder, lessons.said, path, lambda done, of: log.info("encoding examples", done=done, of=of))
+    return encode_known(encoder, lessons.said, path, progress)
 
 
 def _encoder(settings: Settings) -> tuple[Artifact | None, Encoder | None, str]:

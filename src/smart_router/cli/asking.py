@@ -83,7 +83,10 @@ def classify(
     scores = sorted(answer["scores"].items(), key=lambda item: -item[1])
     if scores:
         rows = [(name, f"{score:.3f}", shown.bar(score)) for name, score in scores]
-        shown.show(Sheet(("Use case", "Score", ""), rows, numbers=("Score",)), Sheet(("Use case", "Score", ""), rows))
+        shown.show(
+            Sheet(("Use case", "Score", ""), rows, numbers=("Score",)),
+            Sheet(("Use case", "Score"), [row[:2] for row in rows]),
+        )
     if note := answer.get("because", {}).get("note"):
         typer.echo(shown.harmless(note))
 

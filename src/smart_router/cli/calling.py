@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from smart_router import __version__
 from smart_router.cli.failing import CONFIGURATION, FAILED, NO_ROUTER, fail
 
 if TYPE_CHECKING:
@@ -106,6 +107,10 @@ def _told(error: "ClientError") -> Unanswered:
 
 
 def _refusal(refused: "RouterRefused") -> str:
-    """The client advises programs; here keys are given otherwise."""
-    said = f"{refused.message}; give a key of this router with --key, or API_KEY" if refused.status == 401 else refused
-    return f"{refused.status}: {said}"
+    """The client advises programs; people update routers, and give keys otherwise."""
+    if refused.code in ("not_found", "method_not_allowed"):
+        what = refused.message.partition(";")[0]
+        return f"{refused.status}: {what}; the router is older than this command line ({__version__}): update it"
+    if refused.status == 401:
+        return f"{refused.status}: {refused.message}; give a key of this router with --key, or API_KEY"
+    return f"{refused.status}: {refused}"

@@ -1,5 +1,7 @@
 """`smart-router classifier …`: the artifact behind the decisions."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -32,11 +34,11 @@ def build(
     from smart_router.classify.lessons import load_lessons
     from smart_router.cli.configured import configured
 
-    with plain_errors():
+    with plain_errors(), shown.Bar("building") as bar:
         registry, settings = configured()
         target = out or folder_for(settings.encoder_model, settings.classifier_dir)
         recipe = Recipe(settings.encoder_model, settings.encoder_prompt, teach)
-        build_artifact(recipe, load_lessons(registry), registry.taught, target, say=typer.echo)
+        build_artifact(recipe, load_lessons(registry), registry.taught, target, say=_steps(bar))
     typer.echo(f"built {target}")
 
 
@@ -52,9 +54,9 @@ def train() -> None:
     from smart_router.classify.open import open_classifier
     from smart_router.cli.configured import configured
 
-    with plain_errors():
+    with plain_errors(), shown.Bar("encoding examples") as bar:
         registry, settings = configured()
-        classifier = open_classifier(registry, settings)
+        classifier = open_classifier(registry, settings, bar if bar.visible else None)
     typer.echo(f"a {classifier.kind} classifier is ready{': ' + classifier.trouble if classifier.trouble else ''}")
 
 
@@ -80,3 +82,14 @@ def info(
         shown.as_json(known)
     else:
         shown.show(Sheet(("What", "Value"), [(name, str(value)) for name, value in known.items()]))
+
+
+def _steps(bar: shown.Bar) -> Callable[[str], None]:
+    """Prints each line, and takes the bar along with those that begin as `2/5` does."""
+
+    def say(line: str) -> None:
+        typer.echo(line)
+        if step := re.match(r"(\d+)/(\d+) ", line):
+            bar(int(step[1]) - 1, int(step[2]))
+
+    return say

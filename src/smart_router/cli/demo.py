@@ -23,6 +23,7 @@ from smart_router.cli.processes import (
     running,
     smart_router,
 )
+from smart_router.cli.shown import Bar
 from smart_router.decide import sse
 from smart_router.types import MediaKind
 
@@ -72,9 +73,13 @@ def demo(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that nothing stays behind
     try:
         with ExitStack() as stack:
-            environment = stack.enter_context(_model_servers())
-            environment = stack.enter_context(_sessions(environment))
-            url = stack.enter_context(_router(environment, port or free_port()))
+            with Bar("starting") as bar:
+                bar(0, 3)
+                environment = stack.enter_context(_model_servers())
+                bar(1, 3)
+                environment = stack.enter_context(_sessions(environment))
+                bar(2, 3)
+                url = stack.enter_context(_router(environment, port or free_port()))
             _converse(url, environment.get("API_KEY"))
             if stay:
                 _stay(url)

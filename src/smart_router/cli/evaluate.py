@@ -1,7 +1,6 @@
 """`smart-router eval`: how often the router is right on labelled queries and conversations."""
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smart_router.cli import shown
 from smart_router.cli.failing import plain_errors
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ def evaluate(
     from smart_router.evaluate import calibration, tables
     from smart_router.evaluate.run import evaluated
 
-    with plain_errors():
+    with plain_errors(), shown.Bar("judging") as bar:
         registry, settings = configured()
-        found = asyncio.run(evaluated(registry, settings, files, compare=compare))
+        found = asyncio.run(evaluated(registry, settings, files, compare=compare, progress=bar))
         if plot is not None:
             calibration.plot([one for evaluation in found for one in evaluation.text_only], plot)
     if as_json:
-        typer.echo(json.dumps({str(one.path): _as_json(one) for one in found}))
+        shown.as_json({str(one.path): _as_json(one) for one in found})
     else:
         typer.echo(tables.markdown(found) if markdown else tables.plain(found))
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from smart_router.cli.watching import Watched
 
 NARROWEST, WIDEST = 8, 60  # sparklines, in characters
-BESIDE = 46  # what stands beside a sparkline
+BESIDE_GAUGES, BESIDE_PARTS = 40, 82  # what stands beside them
+STATE = 15  # awake, 1/2 up
 ACCENT = "cyan"
 
 Reading = Callable[[Pace], float | None]
@@ -33,13 +34,13 @@ GAUGES: tuple[tuple[str, str, Reading], ...] = (
 
 def picture(watched: "Watched", width: int, every_s: float) -> RenderableType:
     """*width* in characters. What is most worth seeing comes first: a small terminal cuts off the end."""
-    span = max(NARROWEST, min(WIDEST, width - BESIDE))
+    wide, narrow = (max(NARROWEST, min(WIDEST, width - beside)) for beside in (BESIDE_GAUGES, BESIDE_PARTS))
     return Group(
         _head(watched, every_s),
         *_trouble(watched),
-        _gauges(watched.paces, span),
-        _use_cases(watched, span // 2),
-        _models(watched, span // 2),
+        _gauges(watched.paces, wide),
+        _use_cases(watched, narrow),
+        _models(watched, narrow),
     )
 
 
@@ -51,9 +52,9 @@ def _head(watched: "Watched", every_s: float) -> Text:
         *([] if watched.trouble else [_colour(seen["status"])]),
         _colour(seen.get("bypass_router", ""), "sessions "),
         _colour(seen.get("classifier", {}).get("kind", ""), "classifier "),
-        Text(f"every {every_s:g} s, q quits", style="dim"),
+        Text(f"{every_s:g} s · q quits", style="dim"),
     ]
-    return Text("  ").join(part for part in parts if part.plain)
+    return Text("  ", no_wrap=True, overflow="ellipsis").join(part for part in parts if part.plain)
 
 
 def _colour(state: str, what: str = "") -> Text:
@@ -103,11 +104,11 @@ def _models(watched: "Watched", span: int) -> Table:
 
 
 def _table(what: str, span: int) -> Table:
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=True)
     made.add_column(what, overflow="ellipsis", no_wrap=True, ratio=1)
-    made.add_column("State" if what == "Model" else "", no_wrap=True)
+    made.add_column("State" if what == "Model" else "", width=STATE, no_wrap=True, overflow="ellipsis")
     for name in ("Requests", "Errors", "a second"):
-        made.add_column(name, justify="right", no_wrap=True)
+        made.add_column(name, justify="right", width=8, no_wrap=True)
     made.add_column("", width=span, style=ACCENT, no_wrap=True)
     return made
 

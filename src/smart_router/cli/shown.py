@@ -8,15 +8,15 @@ Rich is imported once something is drawn: `--help` does without it.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.progress import Progress, TaskID
     from rich.table import Table
     from rich.text import Text
 
@@ -41,8 +41,6 @@ STATE_COLOURS = {
     "unhealthy": "bold red",
     "failed": "bold red",
 }
-
-Progress = Callable[[int, int], None]  # how many of how many are done
 
 
 class Styled(NamedTuple):
@@ -81,9 +79,9 @@ class Sheet:
 
         made = Table(box=SIMPLE_HEAD, pad_edge=False)
         for place, name in enumerate(self.columns):
-            made.add_column(
-                name, justify="right" if name in self.numbers else "left", overflow="fold", no_wrap=place > 0
-            )
+            narrow = 0 < place < len(self.columns) - 1 or name in self.numbers
+            justify: Literal["right", "left"] = "right" if name in self.numbers else "left"
+            made.add_column(name, justify=justify, overflow="fold", no_wrap=narrow)
         for row in self.rows:
             made.add_row(*map(_text, row))
         return made
@@ -99,7 +97,7 @@ def word(cell: object) -> str:
 def _text(cell: object) -> "Text":
     from rich.text import Text
 
-    return Text(harmless(word(cell)), style=cell.style if isinstance(cell, Styled) else "")
+    return Text(harmless("" if cell == "" else word(cell)), style=cell.style if isinstance(cell, Styled) else "")
 
 
 def on_terminal() -> bool:
@@ -164,16 +162,43 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
     ).rjust(width)
 
 
-@contextmanager
-def progress(what: str) -> Iterator[Progress]:
-    """A bar that says *what* is done, while the block runs; nothing where stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda done, of: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
+class Bar:
+    """
+    Call it with how many of how many are done. The bar is there from the first call until all are done, and only if
+    stderr is a terminal; what is printed meanwhile stands above it. For a `with`.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._bars: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    @property
+    def visible(self) -> bool:
+        return sys.stderr.isatty()
+
+    def __call__(self, done: int, of: int) -> None:
+        if not self.visible:
+            return
+        if self._bars is None or self._task is None:
+            self._bars = _bars()
+            self._task = self._bars.add_task(self._what, total=of)
+            self._bars.start()
+        self._bars.update(self._task, completed=done, total=of)
+        if done >= of:
+            self._bars.stop()
+            self._bars = None
+
+
+def _bars() -> "Progress":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Bars(*columns, console=console(err=True), transient=True) as bars:
-        task = bars.add_task(what, total=None)
-        yield lambda done, of: bars.update(task, completed=done, total=of)
+    return Progress(*columns, console=console(err=True), transient=True, redirect_stdout=on_terminal())

@@ -54,7 +54,12 @@ def flat(found: dict[str, Any], place: str = "") -> Iterator[tuple[str, object]]
         if isinstance(value, dict):
             yield from flat(value, f"{place}{name}.")
         else:
-            yield place + name, "-" if value is None or value == "" else value
+            yield (
+                place + name,
+                shown.word(
+                    ",".join(map(str, value)) if isinstance(value, list) else value if value is None else str(value)
+                ),
+            )
 
 
 def totals(found: dict[str, Any]) -> Sheet:
@@ -88,18 +93,20 @@ NONE_YET = {"requests": 0, "errors": 0, "average_inference_time": None}
 
 
 def every_model(found: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Those that were asked, and those that there are."""
-    there = {replica["model"]: NONE_YET for replica in _replicas(seen)}
-    return there | {id: NONE_YET | part for id, part in found["models"].items()}
+    """Those that there are, and those that were asked while they were there."""
+    there = (*found.get("model_states", ()), *(replica["model"] for replica in _replicas(seen)))
+    return dict.fromkeys(there, NONE_YET) | {id: NONE_YET | part for id, part in found["models"].items()}
 
 
 def standing(id: str, found: Mapping[str, Any], seen: Mapping[str, Any]) -> Styled:
-    """How a model stands, and how many of its replicas are up."""
+    """How a model stands, how many of its replicas are up if not all are, and how many requests wait for it."""
     own = [replica["status"] for replica in _replicas(seen) if replica["model"] == id]
-    states = {model["id"]: model["state"] for model in found.get("model_states", ())}
     best = min(own, key=lambda status: BEST_FIRST.index(status) if status in BEST_FIRST else 9, default="gone")
+    known = found.get("model_states", {}).get(id, {})
     up = sum(status in ("healthy", "asleep") for status in own)
-    return shown.state(states.get(id, best), [f"{up} of {len(own)} up"] if len(own) > 1 else [])
+    more = [f"{up}/{len(own)} up"] if 0 < up < len(own) else []
+    more += [f"{known['waiting']} waiting"] if known.get("waiting") else []
+    return shown.state(known.get("state", best), more)
 
 
 def _replicas(seen: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@ Labelled queries: JSON lines of `text, label`, and where known `lang, modality (
 An empty label says that the text belongs nowhere: to choose the default use case as a fallback is right.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,20 @@ def load_labelled(path: Path) -> tuple[Labelled, ...]:
     return load_lines(path, _labelled, 'a labelled query, such as {"text": …, "label": …}')
 
 
-async def judge(queries: Sequence[Labelled], chooser: Chooser) -> list[Judged]:
-    """Each query as the first turn of a session of its own; a modality is given as the hint that it is."""
+async def judge(
+    queries: Sequence[Labelled], chooser: Chooser, judged: Callable[[], object] = lambda: None
+) -> list[Judged]:
+    """
+    Each query as the first turn of a session of its own; a modality is given as the hint that it is. *judged* is called
+    after each.
+    """
     found = []
     for query in queries:
         decision = await chooser.choose(
             Ask(request_id="eval", caller="eval", query=query.text, session_id="eval", modality=query.modality), None
         )
         found.append(Judged(query, decision.use_case, decision.confidence, decision.reason == "fallback"))
+        judged()
     return found
 
 

@@ -1,7 +1,8 @@
 """Runs labelled files through the router as it is configured, and through what it is compared with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import structlog
@@ -22,6 +23,9 @@ from smart_router.registry import Registry
 from smart_router.settings import Settings
 
 log = structlog.get_logger("eval")
+
+Progress = Callable[[int, int], object]
+Judge = Callable[[], object]  # hears that one more has been judged
 
 
 @dataclass
@@ -52,9 +56,11 @@ class Evaluation:
 
 
 async def evaluated(
-    registry: Registry, settings: Settings, paths: Sequence[Path], *, compare: bool
+    registry: Registry, settings: Settings, paths: Sequence[Path], *, compare: bool, progress: Progress | None = None
 ) -> list[Evaluation]:
     """
+    *progress* hears how many of how many have been judged.
+
     Raises:
         ConfigurationError: the examples are wrong, or a file is not of the form that it has to be.
     """
@@ -65,16 +71,23 @@ async def evaluated(
     try:
         realtime = Chooser(registry, classifier, settings.model_copy(update={"routing_mode": "realtime"}))
         standard = Chooser(registry, classifier, settings.model_copy(update={"routing_mode": "standard"}))
-        compared = policies(realtime, standard)
+        compared = policies(realtime, standard) if compare else policies(realtime, standard)[:1]
+        judged = _counting(progress, sum(map(len, single.values())) + len(compared) * sum(map(len, labelled.values())))
         peer = _peer(registry, settings) if compare and any(single.values()) else None
         return [
-            await _sessions(path, labelled[path], compared if compare else compared[:1])
+            await _sessions(path, labelled[path], compared, judged)
             if labelled[path]
-            else await _queries(path, single[path], realtime, peer)
+            else await _queries(path, single[path], realtime, peer, judged)
             for path in paths
         ]
     finally:
         classifier.close()
+
+
+def _counting(progress: Progress | None, of: int) -> Judge:
+    """Counts how often it is called."""
+    done = count(1)
+    return (lambda: None) if progress is None else (lambda: progress(next(done), of))
 
 
 def _peer(registry: Registry, settings: Settings) -> SemanticRouter | None:
@@ -87,9 +100,9 @@ def _peer(registry: Registry, settings: Settings) -> SemanticRouter | None:
 
 
 async def _queries(
-    path: Path, labelled: Sequence[Labelled], chooser: Chooser, peer: SemanticRouter | None
+    path: Path, labelled: Sequence[Labelled], chooser: Chooser, peer: SemanticRouter | None, judged: Judge
 ) -> Evaluation:
-    found = Evaluation(path, await queries.judge(labelled, chooser))
+    found = Evaluation(path, await queries.judge(labelled, chooser, judged))
     if peer is not None:
         text = [one.query for one in found.text_only]
         right = sum(peer.choose(query.text) == query.label for query in text)
@@ -97,12 +110,14 @@ async def _queries(
     return found
 
 
-async def _sessions(path: Path, labelled: Sequence[Conversation], compared: Sequence[Policy]) -> Evaluation:
+async def _sessions(
+    path: Path, labelled: Sequence[Conversation], compared: Sequence[Policy], judged: Judge
+) -> Evaluation:
     """The first of *compared* by source, too."""
     ours, *others = compared
-    judged = await sessions.judge_sessions(labelled, ours)
-    rows = [sessions.row(ours.name, "all", judged), *_by_source(ours, judged)]
-    rows += [sessions.row(other.name, "all", await sessions.judge_sessions(labelled, other)) for other in others]
+    turns = await sessions.judge_sessions(labelled, ours, judged)
+    rows = [sessions.row(ours.name, "all", turns), *_by_source(ours, turns)]
+    rows += [sessions.row(one.name, "all", await sessions.judge_sessions(labelled, one, judged)) for one in others]
     return Evaluation(path, session_rows=rows)
 
 

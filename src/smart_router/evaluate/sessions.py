@@ -5,7 +5,7 @@ What counts are the later turns. A session goes where it is sent: a wrong choice
 would in service.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -82,11 +82,14 @@ def load_sessions(path: Path) -> tuple[Conversation, ...]:
     return load_lines(path, _conversation, 'a labelled conversation, such as {"turns": [{"text": …, "label": …}, …]}')
 
 
-async def judge_sessions(conversations: Iterable[Conversation], policy: Policy) -> list[JudgedTurn]:
-    """Every later turn of every conversation, as *policy* decides it."""
+async def judge_sessions(
+    conversations: Iterable[Conversation], policy: Policy, judged: Callable[[], object] = lambda: None
+) -> list[JudgedTurn]:
+    """Every later turn of every conversation, as *policy* decides it. *judged* is called after each conversation."""
     found: list[JudgedTurn] = []
     for conversation in conversations:
         found += await _judge(conversation, policy)
+        judged()
     return found
 
 
