@@ -24,6 +24,15 @@ class ScriptedRouter(ThreadingHTTPServer):
         self.bodies: list[Any] = []
         self.keys: set[str | None] = set()
         self.refuses(404, "not_found", "Not Found; see /docs for what there is")
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def leave(self) -> None:
+        """From now on nobody is there."""
+        if self._thread.is_alive():
+            self.shutdown()
+            self._thread.join()
+            self.server_close()
 
     @property
     def url(self) -> str:
@@ -74,11 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def a_scripted_router(port: int = 0) -> Iterator[ScriptedRouter]:
-    with ScriptedRouter(port) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ScriptedRouter(port)
+    try:
+        yield server
+    finally:
+        server.leave()

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from smart_router.access.keyfile import read_keys
 from smart_router.access.keyring import KeyRing
+from smart_router.classify.base import Example
 from smart_router.classify.conversations import load_conversations
 from smart_router.classify.examples import load_examples, load_out_of_scope
 from smart_router.classify.open import FEW
@@ -30,6 +31,9 @@ SHORT_KEY = 16  # characters; fewer can be guessed
 ALIKE = 0.84  # of names, 0 to 1: meant is the other
 
 
+T = TypeVar("T")
+
+
 class Finding(NamedTuple):
     """*place*: a variable, or a file and where in it."""
 
@@ -44,21 +48,20 @@ class Found:
     problems: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
 
-    def trying(self, check: Callable[[], object], file: Path | None = None) -> bool:
-        """Whether it goes well; else each line of what is wrong is a problem, of *file* where there is one."""
+    def trying(self, check: Callable[[], T], file: Path | None = None) -> T | None:
+        """What it gives; else each line of what is wrong is a problem, of *file* where there is one."""
         try:
-            check()
+            return check()
         except ConfigurationError as exc:
             self.problems += [_finding(line, file) for line in str(exc).splitlines()]
-            return False
-        return True
+            return None
 
 
 def checked(host: str, workers: int) -> Found:
     """As much as can be: what is wrong in one place does not keep others from being looked at."""
     found = Found(registry_path())
-    settings = _settings(found)
-    registry = _registry(found)
+    settings = found.trying(load_settings)
+    registry = found.trying(lambda: load_registry(found.registry, environment()), found.registry)
     if registry is not None:
         _examples(found, registry)
     if settings is not None:
@@ -72,36 +75,24 @@ def checked(host: str, workers: int) -> Found:
     return found
 
 
-def _settings(found: Found) -> Settings | None:
-    settings: list[Settings] = []
-    found.trying(lambda: settings.append(load_settings()))
-    return settings[0] if settings else None
-
-
-def _registry(found: Found) -> Registry | None:
-    registry: list[Registry] = []
-    found.trying(lambda: registry.append(load_registry(found.registry, environment())), found.registry)
-    return registry[0] if registry else None
-
-
 def _examples(found: Found, registry: Registry) -> None:
     """File by file, as each reader stops at its first mistake."""
-    sound = True
+    examples: list[Example] = []
+    before = len(found.problems)
     for use_case in registry.use_cases.values():
         alone = replace(registry, use_cases={use_case.id: use_case})
         path = registry.examples_path(use_case)
-        sound &= found.trying(lambda alone=alone: load_examples(alone), path)  # type: ignore[misc]
+        found.trying(lambda alone=alone: examples.extend(load_examples(alone)), path)  # type: ignore[misc]
     for load, name in ((load_conversations, registry.conversations), (load_out_of_scope, registry.out_of_scope)):
         found.trying(lambda load=load: load(registry), registry.beside(name) if name else None)  # type: ignore[misc]
-    if not sound:
+    if len(found.problems) > before:
         return
-    examples = load_examples(registry)
+    found.trying(lambda: check_examples(examples, registry.taught), found.registry)
     counts = Counter(example.use_case for example in examples)
-    if found.trying(lambda: check_examples(examples, registry.taught), found.registry):
-        few = [f"{id} has {counts[id]}" for id in registry.taught if counts[id] < FEW]
-        if few:
-            message = f"few examples: {', '.join(few)}; with {FEW} or more, more queries would be understood"
-            found.warnings.append(Finding(f"{found.registry}: use_cases", message))
+    few = [f"{id} has {counts[id]}" for id in registry.taught if counts[id] < FEW]
+    if few and len(found.problems) == before:
+        message = f"few examples: {', '.join(few)}; with {FEW} or more, more queries would be understood"
+        found.warnings.append(Finding(f"{found.registry}: use_cases", message))
 
 
 def _parts(found: Found, settings: Settings, registry: Registry | None, workers: int) -> None:
@@ -109,12 +100,12 @@ def _parts(found: Found, settings: Settings, registry: Registry | None, workers:
     found.trying(lambda: check_variables(environment()))
     if workers > 1 and not settings.redis_url:
         found.problems.append(Finding("REDIS_URL", "several workers share sessions through Redis; set it"))
+    path = settings.api_keys_file
+    readable = path is None or found.trying(lambda: read_keys(path), path) is not None
     if registry is None:
-        if settings.api_keys_file is not None:
-            path = settings.api_keys_file
-            found.trying(lambda: read_keys(path), path)
         return
-    found.trying(lambda: KeyRing(settings, registry.use_cases, registry.models), settings.api_keys_file)
+    if readable:
+        found.trying(lambda: KeyRing(settings, registry.use_cases, registry.models), path)
     found.trying(lambda: open_second_opinion(Fleet(registry, settings), registry, settings))
     if workers > 1:
         found.trying(lambda: refuse_processes(registry), found.registry)

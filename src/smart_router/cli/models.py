@@ -82,7 +82,9 @@ def load(
     as_json: AsJson = False,
 ) -> None:
     """
-    Wake a model, evicting another if need be. Exit code 1: it is not awake.
+    Wake a model, evicting another if need be.
+
+    Exit code 1: it is not awake.
 
     Example: smart-router models load Qwen/Qwen2.5-7B-Instruct
     """
@@ -99,7 +101,9 @@ def unload(
     as_json: AsJson = False,
 ) -> None:
     """
-    Put a model to sleep, if it has no requests; the next one wakes it again. Exit code 1: it is not asleep.
+    Put a model to sleep, if it has no requests.
+
+    The next one wakes it again. Exit code 1: it is not asleep.
 
     Example: smart-router models unload Qwen/Qwen2.5-7B-Instruct
     """

@@ -26,7 +26,7 @@ def up(
     registry: Annotated[Path | None, typer.Option(help="Default: MODEL_REGISTRY, then the shipped one.")] = None,
 ) -> None:
     """
-    Start a registry's vLLM servers on this machine, and the router.
+    Start a registry's vLLM servers here, and the router.
 
     Servers that do not belong here are left alone. Ctrl+C stops all that was started.
 
