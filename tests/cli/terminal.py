@@ -1,4 +1,4 @@
-"""A command at a terminal of its own."""
+"""A command at a terminal of its own, or with its output piped."""
 
 import os
 import pty
@@ -11,6 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PATIENCE_S = 40.0
+
+
+def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`smart-router ARGUMENTS`, piped, in a process of its own."""
+    command = [sys.executable, "-m", "smart_router", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 class Terminal:

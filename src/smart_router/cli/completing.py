@@ -3,6 +3,7 @@ What a shell offers behind Tab: ids that the router knows. Where none answers at
 is said, as a shell shows whatever is printed in the middle of the line that is being typed.
 """
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,34 +18,32 @@ Offer = list[tuple[str, str]]  # what to type, and what it is
 
 
 def use_cases(context: typer.Context, incomplete: str) -> Offer:
-    return _fitting(incomplete, ((one["id"], one["description"]) for one in _of(context, "/use-cases", "use_cases")))
+    return _fitting(incomplete, _of(context, "/use-cases", "use_cases"), "id", "description")
 
 
 def models(context: typer.Context, incomplete: str) -> Offer:
-    every = ((one["id"], one["description"]) for one in _of(context, "/v1/models", "data") if one["kind"] == "model")
-    return _fitting(incomplete, every)
+    every = (one for one in _of(context, "/v1/models", "data") if one.get("kind") == "model")
+    return _fitting(incomplete, every, "id", "description")
 
 
 def sessions(context: typer.Context, incomplete: str) -> Offer:
-    every = _of(context, f"/sessions?limit={MOST}", "sessions")
-    return _fitting(incomplete, ((one["session_id"], one["use_case"]) for one in every))
+    return _fitting(incomplete, _of(context, f"/sessions?limit={MOST}", "sessions"), "session_id", "use_case")
 
 
-def _fitting(incomplete: str, every: Iterable[tuple[str, str]]) -> Offer:
-    return [(id, " ".join(what.split())) for id, what in every if id.startswith(incomplete)]
+def _fitting(incomplete: str, every: Iterable[dict[str, Any]], id: str, what: str) -> Offer:
+    told = ((str(one.get(id, "")), " ".join(str(one.get(what, "")).split())) for one in every)
+    return [(id, what) for id, what in told if id and id.startswith(incomplete)]
 
 
 def _of(context: typer.Context, path: str, field: str) -> list[dict[str, Any]]:
     url, key = _given(context, "url", "SMART_ROUTER_URL") or DEFAULT_URL, _given(context, "key", "API_KEY")
     try:
-        found: list[dict[str, Any]] = ask(url, "GET", path, key, tells=(field,), timeout_s=PATIENCE_S)[field]
+        found = ask(url, "GET", path, key, tells=(field,), timeout_s=PATIENCE_S)[field]
     except Unanswered:
         return []
-    return found
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _given(context: typer.Context, name: str, variable: str) -> str | None:
     """On the line so far, else in the environment."""
-    import os
-
     return context.params.get(name) or os.environ.get(variable)
