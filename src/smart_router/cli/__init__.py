@@ -11,6 +11,7 @@ from smart_router.cli import (
     config,
     dashboards,
     demo,
+    doctor,
     evaluate,
     keys,
     models,
@@ -35,6 +36,7 @@ app.command("simulate")(simulate.simulate)
 app.command("route")(asking.route)
 app.command("classify")(asking.classify)
 app.command("stats")(stats.stats)
+app.command("doctor")(doctor.doctor)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(models.app, name="models")

@@ -1,0 +1,133 @@
+"""`smart-router doctor`: is a deployment well, and what to do where it is not; a client over HTTP."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smart_router.cli.calling import DEFAULT_URL
+from smart_router.cli.failing import CONFIGURATION, FAILED, fail
+
+if TYPE_CHECKING:
+    from smart_router.doctor.finding import Finding
+
+NO_ROUTER = 3
+INTERRUPTED = 130  # as shells say it
+
+
+def doctor(
+    url: Annotated[str, typer.Option(help="The router's address.", envvar="SMART_ROUTER_URL")] = DEFAULT_URL,
+    key: Annotated[str | None, typer.Option(help="Its key.", envvar="API_KEY")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Ask no model: done within five seconds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that a model may take to answer.", min=0.1, max=600)] = 30.0,
+) -> None:
+    """
+    Check a deployment from outside, and say what to do about what is wrong.
+
+    Asks each use case for a few tokens; sessions that it makes are ended. Exit code 0: all well, warnings aside; 1: a
+    check failed; 2: wrong usage; 3: no router at the address.
+    Example: smart-router doctor --url http://localhost:8001 --quick
+    """
+    _check_address(url)
+    began = datetime.now(UTC)
+    try:
+        with _teller(as_json) as tell:
+            found = asyncio.run(_examined(url, key, quick, timeout, tell))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    from smart_router.doctor import report
+
+    if as_json:
+        typer.echo(json.dumps(report.document(url, found, quick=quick, began=began), ensure_ascii=False))
+    else:
+        typer.echo(f"\n{report.summary(found)}")
+    raise typer.Exit(_exit_code(found))
+
+
+async def _examined(
+    url: str, key: str | None, quick: bool, timeout: float, tell: "Callable[[Finding], None]"
+) -> "list[Finding]":
+    from smart_router.cli.media import SAMPLES
+    from smart_router.doctor import CHECKS
+    from smart_router.doctor.checks.leaving import clean_up
+    from smart_router.doctor.deployment import Deployment
+    from smart_router.doctor.examination import examine
+    from smart_router.doctor.film import film
+
+    there = Deployment(url, key, timeout, {**SAMPLES, "video": film})
+    left: list[Finding] = []
+    try:
+        found = await examine(CHECKS, there, tell, quick=quick)
+    finally:  # also when it is interrupted
+        left = await clean_up(there)
+        await there.close()
+    for finding in left:
+        tell(finding)
+    return [*found, *left]
+
+
+def _check_address(url: str) -> None:
+    import httpx2
+
+    try:
+        address = httpx2.URL(url)
+    except httpx2.InvalidURL as exc:
+        fail(f"--url: {url!r} is no address ({exc}); give one such as {DEFAULT_URL}", CONFIGURATION)
+    if address.scheme not in ("http", "https") or not address.host:
+        fail(
+            f"--url: {url!r} must begin with http:// or https:// and name a host, as {DEFAULT_URL} does", CONFIGURATION
+        )
+
+
+def _teller(as_json: bool) -> "AbstractContextManager[Callable[[Finding], None]]":
+    """Who says each finding as it is made."""
+    if as_json:
+        return nullcontext(lambda finding: None)
+    return _OnTerminal() if sys.stdout.isatty() else _Plain()
+
+
+class _Plain:
+    def __enter__(self) -> "Callable[[Finding], None]":
+        from smart_router.doctor import report
+
+        self._gathered = report.Gathered(lambda finding: typer.echo(report.line(finding)))
+        return self._gathered
+
+    def __exit__(self, *_: object) -> None:
+        self._gathered.flush()
+
+
+class _OnTerminal:
+    """In colour, with a sign of life while the next one is waited for."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console()
+        self._status = self._console.status("looking", spinner="dots")
+
+    def __enter__(self) -> "Callable[[Finding], None]":
+        from smart_router.doctor import report
+
+        self._gathered = report.Gathered(lambda finding: self._console.print(report.drawn(finding)))
+        self._status.start()
+        return self._gathered
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+        self._gathered.flush()
+
+
+def _exit_code(found: "list[Finding]") -> int:
+    from smart_router.doctor import FIRST
+    from smart_router.doctor.finding import worst
+
+    if any(finding.name in FIRST and finding.status == "fail" for finding in found):
+        return NO_ROUTER
+    return FAILED if worst(found) == "fail" else 0
