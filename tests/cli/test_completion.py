@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from typer.testing import CliRunner
 
+from smart_router.cli import app
 from smart_router.cli.processes import free_port
 from tests.e2e.routers import Router
 
@@ -21,14 +23,16 @@ def knowing() -> Iterator[ScriptedRouter]:
         yield router
 
 
-def offered(line: str, url: str) -> list[str]:
+def asked_for(line: str, url: str) -> dict[str, str]:
     """As bash asks for it: the last word of *line* is the one that is being typed, it may be empty."""
-    words = line.split(" ")
-    asked = {"_SMART_ROUTER_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-    code = "from smart_router.cli import app; app(prog_name='smart-router')"
-    environment = {**os.environ, **asked, "SMART_ROUTER_URL": url, "TERM": "dumb"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
-    assert done.stderr == ""
+    at = str(len(line.split(" ")) - 1)
+    variables = {"_SMART_ROUTER_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": at}
+    return variables | {"SMART_ROUTER_URL": url, "TERM": "dumb"}
+
+
+def offered(line: str, url: str) -> list[str]:
+    done = CliRunner().invoke(app, [], env=asked_for(line, url), prog_name="smart-router")
+    assert (done.exit_code, done.stderr) == (0, "")
     return done.stdout.split()
 
 
@@ -57,11 +61,23 @@ def test_where_nobody_answers_nothing_is_offered_and_nothing_said(knowing: Scrip
     assert offered("smart-router route --use-case ", knowing.url) == []
 
 
+def test_in_a_process_of_its_own_it_works_too() -> None:
+    code = "from smart_router.cli import app; app(prog_name='smart-router')"
+    environment = os.environ | asked_for("smart-router conf", "")
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["config"], "")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_for_a_shell_can_be_had(shell: str) -> None:
-    code = "from smart_router.cli import app; app(['--show-completion'], prog_name='smart-router')"
-    environment = {**os.environ, "_SMART_ROUTER_COMPLETE": f"source_{shell}"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    environment = {"_SMART_ROUTER_COMPLETE": f"source_{shell}"}
+    done = CliRunner().invoke(app, [], env=environment, prog_name="smart-router")
     assert "_SMART_ROUTER_COMPLETE" in done.stdout
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=True)
+
+
+def test_the_options_for_it_are_there() -> None:
+    said = CliRunner().invoke(app, ["--help"]).stdout
+    assert "--install-completion" in said
+    assert "--show-completion" in said

@@ -104,7 +104,7 @@ def test_too_few_examples_are_a_problem_and_few_a_warning(registry: Path, folder
 
 def test_a_registry_that_is_not_there_is_one_problem(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_REGISTRY", "nowhere.yaml")
-    assert problems() == {"nowhere.yaml": "no such registry; set MODEL_REGISTRY to one, or unset it"}
+    assert "MODEL_REGISTRY" in problems()["nowhere.yaml"]
 
 
 def test_the_file_of_keys_is_checked_against_the_registry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

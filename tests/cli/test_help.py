@@ -9,6 +9,7 @@ import pytest
 from smart_router import __version__
 from smart_router.cli.layout import EXAMPLE, laid_out
 
+from .help_in_docs import DOCUMENT, MARK, with_help
 from .tree import Command, commands, help_of, parsed
 
 COMMANDS = commands()
@@ -64,3 +65,15 @@ def test_the_version_can_be_asked_for() -> None:
     command = [sys.executable, "-m", "smart_router", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == f"smart-router {__version__}\n"
+
+
+def test_the_document_has_the_help_of_today() -> None:
+    """Else: `python -m tests.cli.help_in_docs`."""
+    assert DOCUMENT.read_text("utf-8") == with_help(DOCUMENT.read_text("utf-8"))
+
+
+def test_the_document_says_nothing_of_commands_that_are_gone_and_gets_those_that_are_new() -> None:
+    written = with_help("# Commands\n\n<!-- help: smart-router gone -->\n```text\nUsage: gone\n```\n")
+    assert "gone" not in written
+    assert all(MARK.format(command.name) in written for command in COMMANDS)
+    assert with_help(written) == written

@@ -73,3 +73,21 @@ def test_there_is_no_bar_where_nobody_sees_it(capsys: pytest.CaptureFixture[str]
     with shown.Bar("judging") as bar:
         bar(1, 2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_on_a_terminal_there_is_a_bar_until_all_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    class AtTerminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    seen = AtTerminal()
+    monkeypatch.setattr("sys.stderr", seen)
+    monkeypatch.setenv("TERM", "xterm")
+    with shown.Bar("judging") as bar:
+        assert seen.getvalue() == ""
+        bar(1, 2)
+        assert "judging" in seen.getvalue()
+        bar(2, 2)
+        before = seen.getvalue()
+        assert before.endswith("\x1b[2K")  # it is gone
+    assert seen.getvalue() == before

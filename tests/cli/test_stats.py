@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
@@ -104,50 +103,28 @@ def test_an_answer_without_numbers_is_no_router(router: ScriptedRouter) -> None:
 # again and again
 
 
-class Watching:
-    """`stats --watch`, its output piped."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self.out, self.err = process.stdout, process.stderr
-
-
-@pytest.fixture
-def watching(router: ScriptedRouter) -> Iterator[Watching]:
+def test_when_piped_each_look_is_a_line_and_a_router_that_goes_away_is_waited_for(router: ScriptedRouter) -> None:
+    serve_stats(router, counted(10), counted(30), counted(30))
     command = [sys.executable, "-m", "smart_router", "stats", "--watch", "--every", "0.2", "--url", router.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        yield Watching(process)
-        if process.poll() is None:
-            process.kill()
-
-
-def test_when_piped_each_look_is_a_line_until_it_is_interrupted(router: ScriptedRouter, watching: Watching) -> None:
-    serve_stats(router, counted(10), counted(30), counted(30))
-    first, second = watching.out.readline(), watching.out.readline()
-    assert re.match(r"\d{4}-\d\d-\d\dT\S+ requests=30 per_s=", first)
-    assert "bypassed_percent=50.0" in first
-    assert "health=healthy" in first
-    assert "per_s=0.00" in second
-    watching.process.send_signal(signal.SIGINT)
-    _, said = watching.process.communicate(timeout=30)
-    assert (watching.process.returncode, said) == (0, "")
-
-
-def test_a_router_that_goes_away_is_waited_for(router: ScriptedRouter, watching: Watching) -> None:
-    watching.out.readline()
-    router.answers(200, b"<html>", "GET", "/stats")
-    assert "away: " in watching.err.readline()
-    serve_stats(router, counted(50))
-    assert "it is back" in watching.err.readline()
-    assert "requests=50" in watching.out.readline()
-
-
-def test_counting_anew_is_said(router: ScriptedRouter, watching: Watching) -> None:
-    watching.out.readline()
-    serve_stats(router, counted(2))
-    assert "counting began anew" in watching.err.readline()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first, second = process.stdout.readline(), process.stdout.readline()
+        assert re.match(r"\d{4}-\d\d-\d\dT\S+ requests=30 per_s=", first)
+        assert "bypassed_percent=50.0" in first
+        assert "health=healthy" in first
+        assert "per_s=0.00" in second
+        router.answers(200, b"<html>", "GET", "/stats")
+        assert "away: " in process.stderr.readline()
+        serve_stats(router, counted(50))
+        assert "it is back" in process.stderr.readline()
+        while "requests=50" not in process.stdout.readline():
+            pass  # lines from before
+        serve_stats(router, counted(2))
+        assert "counting began anew" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert (process.returncode, said) == (0, "")
 
 
 def test_each_look_may_be_a_document(router: ScriptedRouter) -> None:

@@ -76,6 +76,15 @@ async def test_to_compare_is_to_run_every_policy(tmp_path: Path, classifier: Fak
     assert (bypassed["realtime"], bypassed["standard"]) == (1.0, 0.0), "whatever ROUTING_MODE is"
 
 
+async def test_how_far_it_is_is_heard_after_every_query_and_conversation(
+    tmp_path: Path, classifier: FakeClassifier
+) -> None:
+    paths = write(tmp_path, "s.jsonl", SESSIONS), write(tmp_path, "q.jsonl", QUERIES)
+    heard: list[tuple[int, int]] = []
+    await evaluated(REGISTRY, settings(), paths, compare=False, progress=lambda done, of: heard.append((done, of)))
+    assert heard == [(number, 5) for number in range(1, 6)]
+
+
 async def test_both_kinds_of_files_may_be_given_in_any_order(tmp_path: Path, classifier: FakeClassifier) -> None:
     paths = write(tmp_path, "s.jsonl", SESSIONS), write(tmp_path, "q.jsonl", QUERIES)
     found = await of(*paths)
