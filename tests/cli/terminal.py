@@ -13,10 +13,11 @@ from contextlib import contextmanager
 PATIENCE_S = 40.0
 
 
-def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
+def typed(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """`smart-router ARGUMENTS`, piped, in a process of its own."""
     command = [sys.executable, "-m", "smart_router", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    environment = os.environ | variables
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment)
 
 
 class Terminal:

@@ -37,7 +37,7 @@ def offered(line: str, url: str) -> list[str]:
 
 
 def test_commands_are_offered() -> None:
-    assert offered("smart-router s", "") == ["serve", "simulate", "stats", "sessions"]
+    assert offered("smart-router ses", "") == ["sessions"]
     assert offered("smart-router sessions ", "") == ["list", "show", "end", "pin", "unpin"]
 
 
@@ -48,6 +48,10 @@ def test_options_are_offered() -> None:
 def test_use_cases_and_models_are_offered_as_the_router_knows_them(real_router: Router) -> None:
     assert offered("smart-router route --use-case a", real_router.url) == ["agent", "avatar"]
     assert offered("smart-router models load Qwen/Qwen2.5-V", real_router.url) == ["Qwen/Qwen2.5-VL-7B-Instruct"]
+
+
+def test_an_address_before_the_command_counts_too(real_router: Router) -> None:
+    assert offered(f"smart-router models --url {real_router.url} load Qwen/Qwen2-", "") == ["Qwen/Qwen2-Audio-7B"]
 
 
 def test_sessions_are_offered(knowing: ScriptedRouter) -> None:

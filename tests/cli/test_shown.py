@@ -1,12 +1,15 @@
 """Tables, plain columns, sparklines: how commands show things."""
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from smart_router.cli import shown
 from smart_router.cli.shown import Sheet, Styled, sparkline
+
+from .terminal import typed
 
 SHEET = Sheet(
     ("Use case", "Model", "Last"), [("agent", "a", 3), ("tts", None, "two words")], numbers=("Last",)
@@ -91,3 +94,11 @@ def test_on_a_terminal_there_is_a_bar_until_all_is_done(monkeypatch: pytest.Monk
         before = seen.getvalue()
         assert before.endswith("\x1b[2K")  # it is gone
     assert seen.getvalue() == before
+
+
+def test_an_output_without_unicode_is_no_reason_to_fail(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    made = typed("keys", "create", "--name", "दुकान", "--file", str(path))
+    listed = typed("keys", "list", "--file", str(path), PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
+    assert (made.returncode, listed.returncode, listed.stderr) == (0, 0, "")
+    assert listed.stdout.endswith("?????\n")

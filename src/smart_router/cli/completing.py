@@ -46,4 +46,9 @@ def _of(context: typer.Context, path: str, field: str) -> list[dict[str, Any]]:
 
 def _given(context: typer.Context, name: str, variable: str) -> str | None:
     """On the line so far, else in the environment."""
-    return context.params.get(name) or os.environ.get(variable)
+    at: Any = context
+    while at is not None:
+        if value := at.params.get(name):
+            return str(value)
+        at = at.parent
+    return os.environ.get(variable)

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smart_router.cli.calling import DEFAULT_URL
-from smart_router.cli.failing import CONFIGURATION, FAILED, fail
+from smart_router.cli.failing import CONFIGURATION, FAILED, INTERRUPTED, NO_ROUTER, fail
 
 if TYPE_CHECKING:
     from smart_router.doctor.finding import Finding
-
-NO_ROUTER = 3
-INTERRUPTED = 130  # as shells say it
 
 
 def doctor(
@@ -28,10 +25,11 @@ def doctor(
     timeout: Annotated[float, typer.Option(help="Seconds that a model may take to answer.", min=0.1, max=600)] = 30.0,
 ) -> None:
     """
-    Check a deployment from outside, and say what to do about what is wrong.
+    Check a deployment from outside, with what to do next.
 
     Asks each use case for a few tokens; sessions that it makes are ended. Exit code 0: all well, warnings aside; 1: a
     check failed; 2: wrong usage; 3: no router at the address.
+
     Example: smart-router doctor --url http://localhost:8001 --quick
     """
     _check_address(url)
