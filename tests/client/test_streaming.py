@@ -70,6 +70,14 @@ def test_no_bytes_do_worse_than_a_client_error(pieces: list[bytes]) -> None:
         reading.take()
 
 
+def test_the_answer_follows_the_last_word() -> None:
+    reading = Reading(ADDRESS, "/route")
+    reading.feed(WHOLE)
+    for word in words(reading):
+        assert (reading.answer is None) == (word != WORDS[-1])
+    assert reading.answer
+
+
 def test_an_endless_event_is_given_up() -> None:
     reading = Reading(ADDRESS, "/route")
     reading.feed(b"data: " + b"x" * MAX_EVENT_BYTES)

@@ -247,7 +247,7 @@ class AsyncRouteStream:
 
     @property
     def answer(self) -> Answer | None:
-        """The whole answer with its times and tokens, once it is complete."""
+        """The whole answer with its times and tokens, after the last word."""
         return self._reading.answer
 
     @property

@@ -36,7 +36,7 @@ class Reading:
         self._waiting: deque[str] = deque()
         self._failure: ClientError | None = None
         self._decision: Decision | None = None
-        self.answer: Answer | None = None
+        self._answer: Answer | None = None
         self.over = False
 
     @property
@@ -48,6 +48,11 @@ class Reading:
         if self._decision is None:
             raise _not_entered()
         return self._decision
+
+    @property
+    def answer(self) -> Answer | None:
+        """After the last word was taken."""
+        return None if self._waiting else self._answer
 
     @property
     def text(self) -> str:
@@ -92,12 +97,12 @@ class Reading:
     def end(self, why: str = "the connection was closed") -> None:
         """No more bytes come."""
         self.over = True
-        if self.answer is None:
+        if self._answer is None:
             self._fail(self._broken(why))
 
     def _take(self, event: Event) -> None:
         """Whatever follows the end, or a failure, is nobody's."""
-        if self.answer is not None or self._failure is not None:
+        if self._answer is not None or self._failure is not None:
             return
         try:
             match event.event:
@@ -119,7 +124,7 @@ class Reading:
         self._waiting.append(word)
 
     def _complete(self, record: dict[str, Any]) -> None:
-        self.answer = msgspec.convert(record | {"result": self.text}, Answer)
+        self._answer = msgspec.convert(record | {"result": self.text}, Answer)
 
     def _fail(self, failure: ClientError) -> None:
         self.over = True
