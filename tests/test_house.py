@@ -35,8 +35,8 @@ COMMANDS_WITH_INTERNALS = {
 }
 IMPORTED_BY_COMMANDS_THAT_RUN = {"configured", "config_checks", "config_sources"}
 ALL_OF_CLI_MAY_USE = {
-    *("smart_router.cli", "smart_router.client", "smart_router.dashboards", "smart_router.errors"),
-    *("smart_router.types", "smart_router.__version__"),
+    *("smart_router.bench", "smart_router.cli", "smart_router.client", "smart_router.dashboards"),
+    *("smart_router.doctor", "smart_router.errors", "smart_router.types", "smart_router.__version__"),
 }
 HEAVY = {"torch", "sentence_transformers", "onnx", "sklearn", "scipy", "transformers", "huggingface_hub"}
 
@@ -104,6 +104,14 @@ def test_only_entry_points_import_the_app() -> None:
 def test_the_command_line_is_a_client(path: Path) -> None:
     ours = [m for m in imports(path) if within(m, OURS) and m != OURS]
     assert [m for m in ours if not within(m, *ALL_OF_CLI_MAY_USE)] == []
+
+
+@pytest.mark.parametrize("folder", ["bench", "doctor"])
+def test_whoever_looks_from_outside_knows_no_internals(folder: str) -> None:
+    """Beyond how a stream of events is read."""
+    allowed = {f"{OURS}.{folder}", f"{OURS}.decide.sse", f"{OURS}.__version__"}
+    used = {m for path in modules(folder) for m in imports(path) if within(m, OURS)}
+    assert {m for m in used if not within(m, *allowed)} <= {OURS, f"{OURS}.decide"}
 
 
 def test_every_command_with_internals_is_there() -> None:

@@ -7,6 +7,7 @@ import typer
 from smart_router import __version__
 from smart_router.cli import (
     asking,
+    bench,
     classifier,
     config,
     dashboards,
@@ -37,6 +38,7 @@ app.command("route")(asking.route)
 app.command("classify")(asking.classify)
 app.command("stats")(stats.stats)
 app.command("doctor")(doctor.doctor)
+app.command("bench")(bench.bench)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(models.app, name="models")

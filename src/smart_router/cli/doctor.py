@@ -25,14 +25,16 @@ def doctor(
     timeout: Annotated[float, typer.Option(help="Seconds that a model may take to answer.", min=0.1, max=600)] = 30.0,
 ) -> None:
     """
-    Check a deployment from outside, with what to do next.
+    Check a deployment, and say what to do next.
 
-    Asks each use case for a few tokens; sessions that it makes are ended. Exit code 0: all well, warnings aside; 1: a
-    check failed; 2: wrong usage; 3: no router at the address.
+    From outside, over HTTP: health, keys, every use case, follow-ups, streaming, errors, metrics, Redis, clocks and
+    versions. Costs a few tokens of each use case, and leaves no session behind.
+
+    Exit code 0: all well, warnings aside; 1: a check failed; 2: wrong usage; 3: no router at the address.
 
     Example: smart-router doctor --url http://localhost:8001 --quick
     """
-    _check_address(url)
+    check_address(url)
     began = datetime.now(UTC)
     try:
         with _teller(as_json) as tell:
@@ -70,7 +72,7 @@ async def _examined(
     return [*found, *left]
 
 
-def _check_address(url: str) -> None:
+def check_address(url: str) -> None:
     import httpx2
 
     try:
