@@ -31,9 +31,7 @@ def check(
     Example: smart-router config check --host 0.0.0.0
     """
     from smart_router.cli.config_checks import checked
-    from smart_router.observe.logs import configure_logs
 
-    configure_logs("error")  # what parts would log on being made is told here
     found = checked(host, workers)
     if as_json:
         shown.as_json(

@@ -20,6 +20,7 @@ from smart_router.cli.serve import is_loopback
 from smart_router.decide.arenas import Tenant, preloaded
 from smart_router.errors import ConfigurationError
 from smart_router.lifecycle.roster import refuse_processes
+from smart_router.observe.logs import configure_logs
 from smart_router.observe.tracing import check_variables
 from smart_router.registry import Registry, load_registry
 from smart_router.second_opinion import open_second_opinion
@@ -59,6 +60,7 @@ class Found:
 
 def checked(host: str, workers: int) -> Found:
     """As much as can be: what is wrong in one place does not keep others from being looked at."""
+    configure_logs("error")  # what parts would log on being made is told here
     found = Found(registry_path())
     settings = found.trying(load_settings)
     registry = found.trying(lambda: load_registry(found.registry, environment()), found.registry)
