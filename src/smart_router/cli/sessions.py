@@ -8,7 +8,8 @@ from urllib.parse import quote, urlencode
 import typer
 
 from smart_router.cli import completing, shown
-from smart_router.cli.calling import DEFAULT_URL, call
+from smart_router.cli.calling import DEFAULT_URL, Unanswered, ask, call
+from smart_router.cli.failing import FAILED, fail
 from smart_router.cli.moments import ago
 from smart_router.cli.options import AsJson, Key, SessionId, Url
 from smart_router.cli.shown import Sheet
@@ -68,13 +69,15 @@ def end_sessions(
     key: Key = None,
 ) -> None:
     """
-    Forget sessions and their conversations. Exit code 1: one of them was not there.
+    Forget sessions and their conversations.
+
+    Exit code 1: not all could be ended; the others are.
 
     Example: smart-router sessions end demo
     """
-    for id in ids:
-        call(url, "DELETE", _path(id), key)
-        typer.echo(f"{id}: ended")
+    left = [id for id in ids if not _ended(url, key, id)]
+    if left:
+        raise typer.Exit(FAILED)
 
 
 @app.command("pin")
@@ -120,6 +123,19 @@ def _listed(url: str, key: str | None, most: int, cursor: str | None) -> tuple[l
 
 def _changed(url: str, key: str | None, id: str, use_case: str | None) -> dict[str, Any]:
     return call(url, "PATCH", _path(id), key, {"use_case": use_case}, tells=("session_id", "use_case"))
+
+
+def _ended(url: str, key: str | None, id: str) -> bool:
+    """Whether it could be; ends the command where no other could be either."""
+    try:
+        ask(url, "DELETE", _path(id), key)
+    except Unanswered as exc:
+        if exc.code != FAILED:
+            fail(str(exc), exc.code)
+        typer.echo(f"smart-router: {id}: {exc}", err=True)
+        return False
+    typer.echo(f"{id}: ended")
+    return True
 
 
 def _path(id: str) -> str:
