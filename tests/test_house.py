@@ -36,8 +36,9 @@ COMMANDS_WITH_INTERNALS = {
 IMPORTED_BY_COMMANDS_THAT_RUN = {"configured", "config_checks", "config_sources"}
 ALL_OF_CLI_MAY_USE = {
     *("smart_router.bench", "smart_router.cli", "smart_router.client", "smart_router.dashboards"),
-    *("smart_router.doctor", "smart_router.errors", "smart_router.types", "smart_router.__version__"),
+    *("smart_router.doctor", "smart_router.errors", "smart_router.tui", "smart_router.types", "smart_router.__version__"),
 }
+TUI_MAY_USE = {"smart_router.client", "smart_router.tui"}
 HEAVY = {"torch", "sentence_transformers", "onnx", "sklearn", "scipy", "transformers", "huggingface_hub"}
 
 
@@ -114,13 +115,19 @@ def test_whoever_looks_from_outside_knows_no_internals(folder: str) -> None:
     assert {m for m in used if not within(m, *allowed)} <= {OURS, f"{OURS}.decide"}
 
 
+@pytest.mark.parametrize("path", modules("tui"), ids=name_of)
+def test_the_terminal_chat_is_a_client(path: Path) -> None:
+    assert [m for m in imports(path) if within(m, OURS) and not within(m, *TUI_MAY_USE)] == []
+
+
 def test_every_command_with_internals_is_there() -> None:
     assert {path.stem for path in modules("cli")} >= COMMANDS_WITH_INTERNALS
 
 
 @pytest.mark.parametrize("path", modules("cli"), ids=name_of)
 def test_a_command_waits_with_heavy_imports_until_it_runs(path: Path) -> None:
-    slow = ("smart_router.app", "smart_router.classify", "smart_router.upstream", "smart_router.simulate", "numpy")
+    ours = ("smart_router.app", "smart_router.classify", "smart_router.upstream", "smart_router.simulate")
+    slow = (*ours, "numpy", "textual")
     if path.stem not in IMPORTED_BY_COMMANDS_THAT_RUN:
         assert [m for m in imports(path, deferred=False) if within(m, *slow)] == []
 

@@ -8,6 +8,7 @@ from smart_router import __version__
 from smart_router.cli import (
     asking,
     bench,
+    chat,
     classifier,
     config,
     dashboards,
@@ -36,6 +37,7 @@ app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.command("route")(asking.route)
 app.command("classify")(asking.classify)
+app.command("chat")(chat.chat)
 app.command("stats")(stats.stats)
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)

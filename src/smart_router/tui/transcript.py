@@ -1,0 +1,65 @@
+"""What was said in the session that is shown."""
+
+from textual import events
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.geometry import Size
+from textual.widgets import Static
+
+from smart_router.tui.plain import plain
+from smart_router.tui.talks import Talk
+from smart_router.tui.turn_view import TurnView
+from smart_router.tui.turns import Turn
+
+MOST_TURNS = 100  # shown; older ones are still the router's to remember
+
+EMPTY = "Ask something: the router finds the model for it.\nEnter sends, / begins a command, F1 helps."
+ELSEWHERE = (
+    "What was said in this session before is not shown here, as the router tells nobody.\n"
+    "It remembers: go on where you left off."
+)
+
+
+class Transcript(VerticalScroll):
+    """Stays at the end while answers grow, unless one scrolls away from it; what is short stands at the top."""
+
+    following = True  # Textual's own anchor would push what is short to the bottom
+
+    def watch_scroll_y(self, before: float, now: float) -> None:
+        super().watch_scroll_y(before, now)
+        self.following = now >= self.max_scroll_y - 1
+
+    def watch_virtual_size(self, size: Size) -> None:
+        self._follow()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._follow()
+
+    def _follow(self) -> None:
+        if self.following:
+            self.scroll_end(animate=False, immediate=True)
+
+    async def show(self, talk: Talk) -> None:
+        async with self.batch():
+            await self.remove_children()
+            views = [TurnView(turn) for turn in talk.turns[-MOST_TURNS:]]
+            await self.mount_all(views or [Static(Content(opening(talk)), id="opening")])
+        self.following = True
+        self.scroll_end(animate=False)
+
+    def update_turn(self, turn: Turn) -> None:
+        """A turn of another session is not on the screen."""
+        for view in self.query(TurnView):
+            if view.turn is turn:
+                view.update_turn()
+
+    @property
+    def settled(self) -> bool:
+        return all(view.settled for view in self.query(TurnView))
+
+
+def opening(talk: Talk) -> str:
+    if talk.begun_here or talk.info is None:
+        return EMPTY
+    standing = f"{plain(talk.info.use_case)}, {talk.info.request_count} turns so far.\n"
+    return standing + ELSEWHERE
