@@ -1,6 +1,7 @@
 """The chat: what stands where, and what happens on which key."""
 
 import asyncio
+import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ from smart_router.tui.screens.reading import Reading
 from smart_router.tui.session_list import SessionList
 from smart_router.tui.status import Status
 from smart_router.tui.talks import SESSION_ID, Talk, Talks
-from smart_router.tui.themes import DEFAULT, THEMES
+from smart_router.tui.themes import DEFAULT, TERMINAL, THEMES
 from smart_router.tui.transcript import Transcript
 from smart_router.tui.turns import Turn
 
@@ -75,11 +76,13 @@ class ChatApp(App[None]):
     VERTICAL_BREAKPOINTS = HEIGHTS
 
     def __init__(self, start: Start) -> None:
-        super().__init__()
-        for theme in (*THEMES, *start.themes):
+        colourless = "NO_COLOR" in os.environ  # https://no-color.org: then what is chosen is reversed, not coloured
+        super().__init__(ansi_color=True if colourless else None)
+        themes = [TERMINAL] if colourless else [*THEMES, *start.themes]
+        for theme in themes:
             self.register_theme(theme)
-        self.theme_names = [theme.name for theme in (*THEMES, *start.themes)]
-        self.theme = start.theme
+        self.theme_names = list(dict.fromkeys(theme.name for theme in themes))
+        self.theme = TERMINAL.name if colourless else start.theme
         self.start = start
         self.client = start.connect(start.key)
         self.presence = Presence()
@@ -97,7 +100,7 @@ class ChatApp(App[None]):
                 yield Hints()
                 yield Notice()
                 yield Prompt(lambda line: commands.completions(line, self.orders.arguments))
-        yield Footer()
+        yield Footer(compact=True)
 
     async def on_mount(self) -> None:
         self.prompt.focus()

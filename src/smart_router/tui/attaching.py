@@ -24,9 +24,14 @@ def attached(named: str) -> Attached:
     """
     if link := _LINK.fullmatch(named.strip()):
         return _link(link[2], (link[1] or _kind(link[2])).lower())
-    path = file_named(named)
+    try:
+        path = file_named(named)
+    except RuntimeError as exc:  # ~nobody
+        raise BadInput(f"{one_line(named)}: {exc}; name an existing file") from None
     if not path.is_file():
         raise BadInput(f"{path}: {'is a folder' if path.is_dir() else 'there is no such file'}; name an existing file")
+    if not can_be_attached(path):
+        raise BadInput(f"{path}: is no image, recording or film by its ending; those end in {', '.join(MEDIA_TYPES)}")
     attachment = Attachment.from_file(path)
     return Attached(f"{one_line(path.name)} ({attachment.type}, {size(path.stat().st_size)})", attachment)
 

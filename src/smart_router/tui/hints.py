@@ -20,7 +20,9 @@ class Hints(Static):
 
     def show(self, typed: str) -> None:
         fitting = matching(typed)
-        lines = [Content(f"/{command.name} {command.takes}".ljust(27) + command.does) for command in fitting]
+        forms = [f"/{command.name} {command.takes}" for command in fitting]
+        width = max(map(len, forms), default=0) + 2
+        lines = [Content(form.ljust(width) + command.does) for form, command in zip(forms, fitting, strict=True)]
         self.update(Content("\n").join(lines))
         self.display = bool(lines)
 

@@ -6,7 +6,7 @@ BINDINGS = [
     Binding("ctrl+n", "new", "New"),
     Binding("ctrl+b", "sessions", "Sessions"),
     Binding("ctrl+o", "attach", "Attach"),
-    Binding("ctrl+t", "theme", "Theme"),
+    Binding("ctrl+t", "theme", "Theme", show=False),
     Binding("ctrl+l", "clear", "Clear"),
     Binding("f1", "help", "Help"),
     Binding("ctrl+q", "quit", "Quit", priority=True),

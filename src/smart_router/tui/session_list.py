@@ -60,13 +60,13 @@ class SessionList(OptionList):
             self.post_message(self.Wanted(what, id))
 
 
+WIDTH = 25  # of a title; chat.tcss gives the list a little more
+
+
 def entry(talk: Talk, *, current: bool) -> Content:
     """Its title, and below it where it stands; a mark says which one is open, as colours may be missing."""
-    mark = "▸ " if current else "  "
-    title = Content(mark + talk.title)
-    return Content("\n").join(
-        [title.stylize("bold") if current else title, Content(f"  {standing(talk)}").stylize("$text-muted")]
-    )
+    title = Content(("▸ " if current else "  ") + one_line(talk.title, WIDTH)).stylize("bold")
+    return Content("\n").join([title, Content(f"  {standing(talk)}")])
 
 
 def standing(talk: Talk) -> str:

@@ -40,10 +40,16 @@ class Transcript(VerticalScroll):
             self.scroll_end(animate=False, immediate=True)
 
     async def show(self, talk: Talk) -> None:
+        """What is on the screen already stays as it is."""
+        turns = talk.turns[-MOST_TURNS:]
+        here = {view.turn: view for view in self.query(TurnView)}
         async with self.batch():
-            await self.remove_children()
-            views = [TurnView(turn) for turn in talk.turns[-MOST_TURNS:]]
-            await self.mount_all(views or [Static(Content(opening(talk)), id="opening")])
+            await self.query("#opening").remove()
+            for turn in set(here) - set(turns):
+                await here[turn].remove()
+            await self.mount_all(TurnView(turn) for turn in turns if turn not in here)
+            if not turns:
+                await self.mount(Static(Content(opening(talk)), id="opening"))
         self.following = True
         self.scroll_end(animate=False)
 
