@@ -71,3 +71,8 @@ def test_a_check_comes_after_those_that_it_needs() -> None:
     for place, check in enumerate(CHECKS):
         assert set(check.needs) <= set(names[:place])
         assert check.advice
+
+
+@pytest.mark.parametrize("name", [check.name for check in CHECKS])
+def test_every_check_is_explained(name: str) -> None:
+    assert f"\n### {name}\n" in (ROOT / "docs/doctor.md").read_text()

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from smart_router.cli.processes import free_port, smart_router, stop
 from tests.e2e.models import AGENT, KINDS, Models
 from tests.e2e.redis_process import RedisProcess
 from tests.e2e.routers import KEY, Router, a_client, a_registry, environment, running_router, until
+from tests.upstream.servers import self_signed
 
 from .conftest import Keyed, Standard
 from .examined import examined
@@ -217,14 +219,26 @@ def test_another_service_is_at_the_address(tmp_path: Path) -> None:
     assert "ROUTER_PORT, 8001 unless set" in advice
 
 
+def test_nobody_knows_the_certificate(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "IP:127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with _web_server(tmp_path, context) as url:
+        found = examined(url.replace("http:", "https:"))
+    assert found.code == 3
+    assert "mend the certificate" in found.advice("reachable", "fail")
+
+
 class _Files(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
 
 @contextmanager
-def _web_server(folder: Path) -> Iterator[str]:
+def _web_server(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(folder))) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
