@@ -36,7 +36,13 @@ COMMANDS_WITH_INTERNALS = {
 IMPORTED_BY_COMMANDS_THAT_RUN = {"configured", "config_checks", "config_sources"}
 ALL_OF_CLI_MAY_USE = {
     *("smart_router.bench", "smart_router.cli", "smart_router.client", "smart_router.dashboards"),
-    *("smart_router.doctor", "smart_router.errors", "smart_router.tui", "smart_router.types", "smart_router.__version__"),
+    *(
+        "smart_router.doctor",
+        "smart_router.errors",
+        "smart_router.tui",
+        "smart_router.types",
+        "smart_router.__version__",
+    ),
 }
 TUI_MAY_USE = {"smart_router.client", "smart_router.tui"}
 HEAVY = {"torch", "sentence_transformers", "onnx", "sklearn", "scipy", "transformers", "huggingface_hub"}
