@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q
 REAL := $(BIN)/python -m scripts.real_vllm.run --env .venv-vllm --models .demo/models --
 
-.PHONY: setup setup-build demo demo-vllm serve test test-vllm load load-ui scale-out chaos k8s dashboards bench bench-deciding bench-limits bench-lifecycle quality test-build profile check fix fuzz audit classifier lock clean
+.PHONY: setup setup-build docs docs-serve demo demo-vllm serve test test-vllm load load-ui scale-out chaos k8s dashboards bench bench-deciding bench-limits bench-lifecycle quality test-build profile check fix fuzz audit classifier lock clean
 
 setup: $(VENV)/.dev                ## everything for developing
 
@@ -111,6 +111,13 @@ lock:                              ## requirements/*.txt from pyproject.toml; ne
 	@uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group dev -c requirements/demo.txt -o requirements/dev.txt
 	@uv pip compile -q --generate-hashes --python-version 3.11 --no-header pyproject.toml --extra build -c requirements/runtime.txt --no-emit-package torch -o requirements/build.txt
 	@uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --no-annotate --group package -c requirements/demo.txt -o docker/build-backend.txt
+
+docs: $(VENV)/.dev                 ## the documents as a site in build/site, after what is made from the source was made again
+	@$(BIN)/python -m scripts.docs
+	@$(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(VENV)/.dev           ## the same at http://localhost:8010, made again as files change
+	@$(BIN)/mkdocs serve --dev-addr localhost:8010
 
 dashboards: $(VENV)/.dev           ## grafana/dashboards/*.json, made again from the metrics
 	@$(BIN)/python -m grafana.dashboards

@@ -111,7 +111,8 @@ def simulated_servers() -> dict[str, Server]:
 
 def _simulated(model: str) -> Server:
     port = free_port()
-    return Server(smart_router("simulate", "--model", model, "--port", str(port)), port, path="/health")
+    command = smart_router("simulate", "--model", model, "--port", str(port), "--enable-auto-tool-choice")
+    return Server(command, port, path="/health")
 
 
 @contextmanager
