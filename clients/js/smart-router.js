@@ -349,6 +349,7 @@ class Attempt {
   #caller;
   #abort;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
+  /** @type {(reason: unknown) => void} */ #giveUp = () => {};
   late = false;
 
   /** @param {AbortSignal | undefined} caller */
@@ -357,6 +358,7 @@ class Attempt {
     this.#abort = () => this.#controller.abort(caller?.reason);
     caller?.addEventListener("abort", this.#abort, { once: true });
     if (caller?.aborted) this.#abort();
+    this.signal.addEventListener("abort", () => this.#giveUp(this.signal.reason), { once: true });
   }
 
   get signal() {
@@ -373,6 +375,20 @@ class Attempt {
       },
       Math.max(1, ms),
     );
+  }
+
+  /**
+   * What is waited for, one at a time, or the end: not every platform tells a reader that its request was aborted.
+   * @template T
+   * @param {Promise<T>} awaited
+   * @returns {Promise<T>}
+   */
+  orEnd(awaited) {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject;
+      awaited.then(resolve, reject);
+      if (this.signal.aborted) reject(this.signal.reason);
+    });
   }
 
   /** For as long as it likes. */
@@ -480,7 +496,7 @@ class Http {
     let size = 0;
     const reader = response.body?.getReader();
     try {
-      for (let next; reader && !(next = await reader.read()).done;) {
+      for (let next; reader && !(next = await attempt.orEnd(reader.read())).done;) {
         pieces.push(next.value);
         size += next.value.length;
         if (size > MOST_ANSWER_BYTES) {
@@ -911,6 +927,7 @@ export class RouteStream {
   async *[Symbol.asyncIterator]() {
     try {
       while (!this.#closed) {
+        this.#attempt.throwIfUnwanted();
         if (this.#waiting.length > 0) yield /** @type {string} */ (this.#waiting.shift());
         else if (this.#failure) throw this.#failure;
         else if (this.#over) return;
@@ -924,7 +941,7 @@ export class RouteStream {
   async #more() {
     try {
       this.#attempt.within(this.#http.timeoutMs);
-      const { done, value } = await this.#reader.read();
+      const { done, value } = await this.#attempt.orEnd(this.#reader.read());
       if (done) this.#end("the connection was closed");
       else this.#feed(value);
     } catch (cause) {

@@ -376,12 +376,22 @@ test("whoever aborts gets his own reason, and hangs up", async () => {
   await assert.rejects(client().route("q", {}, { signal: aborting.signal }), reason);
 
   const later = new AbortController();
-  fake.tell([streamed(ROUTE, delta("Hello")), STALL]);
+  fake.tell([streamed(ROUTE, delta("Hel") + delta("lo")), STALL]);
   const stream = await client().stream("q", {}, { signal: later.signal });
   await assert.rejects(async () => {
-    for await (const _ of stream) later.abort(reason);
+    let words = 0;
+    for await (const _ of stream) {
+      assert.equal((words += 1), 1); // none that waited comes after it
+      later.abort(reason);
+    }
   }, reason);
   await fake.left();
+
+  const silent = new Response(new ReadableStream(), { headers: { "Content-Type": "text/event-stream" } });
+  const never = new AbortController(); // of a body that never hears of it
+  const read = client({ fetch: async () => silent }).stream("q", {}, { signal: never.signal });
+  setTimeout(() => never.abort(reason), 20);
+  await assert.rejects(read, reason);
 
   const pausing = new AbortController();
   fake.tell(refusal(503, "overloaded", { "Retry-After": 50 }));
