@@ -10,8 +10,9 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from smart_router.tui.app import ChatApp, Start
+from smart_router.tui.app import ChatApp
 from smart_router.tui.hints import Notice
+from smart_router.tui.start import Start
 from smart_router.tui.turns import Turn
 from tests.tui.fakes import FakeRouter
 
@@ -91,7 +92,7 @@ async def a_chat(router: FakeRouter | None = None, size: tuple[int, int] = SIZE,
     router = router or FakeRouter()
     ids = count(1)
     ticks = _ticks()
-    given = {
+    given: dict[str, Any] = {
         "connect": router.connect,
         "url": URL,
         "new_id": lambda: f"chat-{next(ids)}",

@@ -1,7 +1,9 @@
 import pytest
 
+from smart_router.tui.app import ChatApp
 from smart_router.tui.commands import COMMANDS, Order, Unknown, completions, matching, message, read
-from smart_router.tui.orders import Orders
+from smart_router.tui.start import Start
+from tests.tui.fakes import FakeRouter
 
 
 @pytest.mark.parametrize("line", ["hello", "/etc/passwd is a file", "//help", "a /help", "/\nlist"])
@@ -54,5 +56,5 @@ def test_hints_are_of_commands_that_fit() -> None:
 
 
 def test_every_command_is_carried_out_by_somebody() -> None:
-    app = type("App", (), {"new": None})()
-    assert set(Orders(app)._by_name) == {command.name for command in COMMANDS}
+    app = ChatApp(Start(FakeRouter().connect, "http://localhost:8001"))
+    assert set(app.orders._by_name) == {command.name for command in COMMANDS}

@@ -11,7 +11,7 @@ from smart_router.cli.calling import DEFAULT_URL
 from smart_router.cli.failing import CONFIGURATION, fail
 
 if TYPE_CHECKING:
-    from smart_router.tui.app import Start
+    from smart_router.tui.start import Start
     from smart_router.tui.theme_files import Found
 
 Url = Annotated[str, typer.Option(help="The router's address.", envvar="SMART_ROUTER_URL")]
@@ -59,9 +59,9 @@ def _start(
     url: str, key: str | None, session: str | None, theme: str | None, theme_file: Path | None, max_tokens: int
 ) -> "Start":
     from smart_router.client import AsyncClient, BadInput
-    from smart_router.tui.app import Start
     from smart_router.tui.names import Names
     from smart_router.tui.places import names_file
+    from smart_router.tui.start import Start
     from smart_router.tui.talks import SESSION_ID
     from smart_router.tui.themes import DEFAULT
 

@@ -49,9 +49,15 @@ class Transcript(VerticalScroll):
                 await here[turn].remove()
             await self.mount_all(TurnView(turn) for turn in turns if turn not in here)
             if not turns:
-                await self.mount(Static(Content(opening(talk)), id="opening"))
+                await self.mount(Static(id="opening"))
+                self.update_opening(talk)
         self.following = True
         self.scroll_end(animate=False)
+
+    def update_opening(self, talk: Talk) -> None:
+        """What the router knows of a session may become known after it was opened."""
+        for place in self.query("#opening").results(Static):
+            place.update(Content(opening(talk)))
 
     def update_turn(self, turn: Turn) -> None:
         """A turn of another session is not on the screen."""
@@ -65,7 +71,7 @@ class Transcript(VerticalScroll):
 
 
 def opening(talk: Talk) -> str:
-    if talk.begun_here or talk.info is None:
+    if talk.info is None or talk.asked:
         return EMPTY
-    standing = f"{plain(talk.info.use_case)}, {talk.info.request_count} turns so far.\n"
-    return standing + ELSEWHERE
+    count = talk.info.request_count
+    return f"{plain(talk.info.use_case)}, {count} turn{'s' if count != 1 else ''} so far.\n{ELSEWHERE}"
