@@ -262,6 +262,13 @@ def _says_hello(listening: socket.socket) -> None:
         connection.recv(65536)
 
 
+def test_who_takes_the_connection_and_says_nothing_is_not_waited_for_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # the kernel takes it
+        found = examined(f"http://127.0.0.1:{listening.getsockname()[1]}", "--quick")
+    assert found.code == 3
+    assert "no answer within" in found.advice("reachable", "fail")
+
+
 def test_a_proxy_has_no_router_behind_it(proxy: Proxy) -> None:
     proxy.answers |= dict.fromkeys(("/livez", "/health"), (502, b"<html>502 Bad Gateway</html>"))
     found = examined(proxy.url)

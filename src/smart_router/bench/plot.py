@@ -93,7 +93,7 @@ def _distribution(axes: "Axes", turns: Sequence[Turn], measure: str, label: str,
     axes.set_xlim(0, axes.get_xlim()[1] * 1.12)
     for share, name in ((0.5, "median"), (PERCENTILE, "p95")):
         axes.axhline(share, color="0.85", linewidth=0.8, zorder=0)
-        axes.annotate(name, (0, share), textcoords="offset points", xytext=(4, 3), fontsize=8, color="0.4")
+        axes.text(1, share + 0.01, name, transform=axes.get_yaxis_transform(), ha="right", fontsize=8, color="0.4")
     _plainly(axes)
 
 

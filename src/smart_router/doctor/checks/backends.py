@@ -40,7 +40,7 @@ def _finding(name: str, group: dict[str, Any]) -> Finding:
     if status == "unknown":
         return warned(name, f"{models} at {group['endpoint']}: not known yet", WAIT)
     troubles = _troubles(replicas)
-    return failed(name, f"{models} at {group['endpoint']}: {troubles}", _advice(troubles))
+    return failed(name, f"{models or group['endpoint']}: {troubles}", _advice(troubles))
 
 
 def _troubles(replicas: list[dict[str, Any]]) -> str:
