@@ -1,6 +1,7 @@
 """All commands there are, and what they say of themselves."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import typer
@@ -26,7 +27,12 @@ class Command(NamedTuple):
 
 def commands() -> list[Command]:
     """Groups before what is in them."""
-    return list(_below((), typer.main.get_command(app)))
+    return list(_below((), _root()))
+
+
+@cache
+def _root() -> Any:
+    return typer.main.get_command(app)
 
 
 def _below(path: tuple[str, ...], command: Any) -> Iterator[Command]:
@@ -53,7 +59,7 @@ def parsed(words: Sequence[str]) -> Command:
 
 def help_of(command: Command) -> str:
     """As it is printed at a terminal of 80 columns."""
-    parent = typer.main.get_command(app).make_context(PROGRAM, [], resilient_parsing=True)
+    parent = _root().make_context(PROGRAM, [], resilient_parsing=True)
     parent.terminal_width, parent.info_name = WIDTH - 2, PROGRAM
     context = parent
     for place in range(len(command.path)):

@@ -31,9 +31,10 @@ def chat(
     max_tokens: MaxTokens = 1024,
 ) -> None:
     """
-    Talk to the router in this terminal, and see where each message went.
+    Talk to the router, and see where each message went.
 
     Type / for commands, F1 for help, Ctrl+Q to leave. Exit codes: 0 left, 2 it could not begin.
+
     Example: smart-router chat --session holidays --theme paper
     """
     _check_terminal()
