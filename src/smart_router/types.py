@@ -186,6 +186,15 @@ class Lane(Struct, frozen=True):
     confidence: float = 1.0
 
 
+class Steer(Struct, frozen=True):
+    """What a person asked of a session, and when: seconds since the epoch, 0: never."""
+
+    pinned: str = ""  # the use case that its turns are for; empty: none
+    pinned_at: float = 0.0
+    bypass: bool | None = None  # whether turns may be bypassed; None: as the router's mode says
+    bypass_at: float = 0.0
+
+
 class Session(Struct, frozen=True):
     """What is remembered of a session, apart from its conversation."""
 
@@ -197,6 +206,7 @@ class Session(Struct, frozen=True):
     created: float  # seconds since the epoch
     accessed: float
     chosen: float = 0.0  # when its use case was; after the choice that this one followed, whatever the clocks say
+    steer: Steer = Steer()
 
     @property
     def lane(self) -> Lane:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from smart_router.sessions.base import Begun, Held, Key, Limits, SessionStore
-from smart_router.types import Attachment, Lane, Message, Rate
+from smart_router.sessions.base import Begun, Held, Key, Limits, Page, Position, SessionStore, Steering
+from smart_router.types import Attachment, Lane, Message, Rate, Steer
 from tests.fakes import a_lane, an_image
 
 from .worlds import LIMITS, World, a_pin, an_exchange, an_owner, texts
@@ -369,6 +369,229 @@ async def test_there_is_nothing_to_end_twice(store: SessionStore, key: Key) -> N
 
 async def test_an_unknown_session_cannot_be_ended(store: SessionStore, key: Key) -> None:
     assert await store.end(key) is False
+
+
+# what a person asks of it
+
+
+async def test_a_session_that_nobody_steered_is_as_it_comes(store: SessionStore, key: Key) -> None:
+    assert (await store.commit(key, a_pin())).steer == Steer()
+
+
+async def test_a_session_can_be_pinned_and_unpinned(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin())
+    pinned = await store.steer(key, Steering(pinned="stt"))
+    assert pinned is not None
+    assert (pinned.steer.pinned, pinned.steer.bypass) == ("stt", None)
+    assert replace(pinned, steer=Steer()) == made
+    assert await store.get(key) == pinned
+    assert (await store.begin(key, history=False)).session == replace(
+        pinned, count=2, accessed=(await store.get(key) or made).accessed
+    )
+    unpinned = await store.steer(key, Steering(pinned=""))
+    assert unpinned is not None
+    assert unpinned.steer.pinned == ""
+    assert unpinned.steer.pinned_at > pinned.steer.pinned_at
+
+
+@pytest.mark.parametrize("bypass", [True, False])
+async def test_its_bypass_is_another_thing_than_its_pin(store: SessionStore, key: Key, bypass: bool) -> None:
+    await store.commit(key, a_pin())
+    await store.steer(key, Steering(pinned="stt"))
+    found = await store.steer(key, Steering(bypass=bypass))
+    assert found is not None
+    assert (found.steer.pinned, found.steer.bypass) == ("stt", bypass)
+    both = await store.steer(key, Steering(pinned="tts", bypass=not bypass))
+    assert both is not None
+    assert (both.steer.pinned, both.steer.bypass) == ("tts", not bypass)
+
+
+async def test_an_unknown_session_cannot_be_steered(store: SessionStore, key: Key) -> None:
+    assert await store.steer(key, Steering(pinned="stt", bypass=False)) is None
+    assert await store.get(key) is None
+    assert (await store.commit(key, a_pin())).steer == Steer()
+
+
+async def test_another_owners_session_cannot_be_steered(store: SessionStore, key: Key) -> None:
+    made = await store.commit(key, a_pin())
+    assert await store.steer(Key(an_owner(), key.id), Steering(pinned="stt")) is None
+    assert await store.get(key) == made
+
+
+async def test_a_commit_does_not_lose_what_was_asked_since_its_turn_began(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin("agent"))
+    begun = (await store.begin(key, history=False)).session
+    assert begun is not None
+    asked = await store.steer(key, Steering(pinned="stt", bypass=False))
+    moved = await store.commit(key, a_pin("tts", turn=begun.turn))
+    assert asked is not None
+    assert (moved.lane.use_case, moved.turn, moved.steer) == ("tts", 2, asked.steer)
+
+
+async def test_what_a_hundred_racing_turns_commit_leaves_the_pin_alone(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    turns = [store.commit(key, a_pin("tts" if i % 2 else "agent", turn=1 + i)) for i in range(100)]
+    found = await asyncio.gather(*turns[:50], store.steer(key, Steering(pinned="stt")), *turns[50:])
+    assert {session.steer.pinned for session in found[50:] if session} == {"stt"}
+    session = await store.get(key)
+    assert session is not None
+    assert session.steer.pinned == "stt"
+
+
+async def test_of_what_was_asked_apart_the_later_counts(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    asked = await store.steer(key, Steering(pinned="stt", bypass=False))
+    assert asked is not None
+    at = asked.steer.pinned_at
+    earlier = await store.steer(key, Steering(pinned="tts", bypass=True, at=at - 1))
+    assert earlier == asked
+    later = await store.steer(key, Steering(pinned="tts", at=at + 1))
+    assert later is not None
+    assert (later.steer.pinned, later.steer.bypass) == ("tts", False)
+    assert later.steer.pinned_at == pytest.approx(at + 1, abs=1e-5)
+    again = await store.steer(key, Steering(pinned=""))
+    assert again is not None
+    assert again.steer.pinned == "", "a clock that is behind does not make it an earlier word"
+
+
+async def test_what_was_asked_ends_with_the_session(store: SessionStore, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.steer(key, Steering(pinned="stt", bypass=False))
+    await store.end(key)
+    assert (await store.commit(key, a_pin())).steer == Steer()
+
+
+async def test_steering_does_not_prolong(world: World, key: Key) -> None:
+    await world.store.commit(key, a_pin())
+    await world.spend(key, 40)
+    await world.store.steer(key, Steering(pinned="stt"))
+    assert await world.left_s(key) == pytest.approx(LIMITS.ttl_s - 40, abs=5)
+
+
+# which there are
+
+
+async def sessions_of(world: World, owner: str, *ids: str) -> dict[str, str]:
+    """Made one after the other; id -> use case."""
+    made = {}
+    for number, id in enumerate(ids):
+        made[id] = ("agent", "stt", "tts")[number % 3]
+        await world.store.commit(Key(owner, id), a_pin(made[id]))
+        if world.clock is not None:
+            world.clock.pass_(0.001)
+    return made
+
+
+async def listed(store: SessionStore, owner: str, limit: int = 50) -> list[str]:
+    """All, page by page."""
+    found: list[str] = []
+    page = await store.page(owner, limit)
+    found += [id for id, _ in page.sessions]
+    while page.after is not None:
+        page = await store.page(owner, limit, page.after)
+        assert len(page.sessions) <= limit
+        found += [id for id, _ in page.sessions]
+    return found
+
+
+async def test_who_has_no_session_has_an_empty_list(store: SessionStore) -> None:
+    assert await store.page(an_owner(), 10) == Page()
+
+
+async def test_the_list_has_the_sessions_as_they_stand_the_last_used_first(world: World, key: Key) -> None:
+    await sessions_of(world, key.owner, "a", "b", "c")
+    page = await world.store.page(key.owner, 10)
+    assert [id for id, _ in page.sessions] == ["c", "b", "a"]
+    assert page.after is None
+    for id, session in page.sessions:
+        assert session == await world.store.get(Key(key.owner, id))
+
+
+async def test_another_turn_moves_a_session_to_the_front(world: World, key: Key) -> None:
+    await sessions_of(world, key.owner, "a", "b", "c")
+    await world.store.begin(Key(key.owner, "a"), history=False)
+    assert await listed(world.store, key.owner) == ["a", "c", "b"]
+    if world.clock is not None:
+        world.clock.pass_(0.001)
+    await world.store.commit(Key(key.owner, "b"), a_pin(turn=1))
+    assert await listed(world.store, key.owner) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 8, 100])
+async def test_pages_hold_every_session_once(world: World, key: Key, limit: int) -> None:
+    made = await sessions_of(world, key.owner, *(f"s{number}" for number in range(7)))
+    assert await listed(world.store, key.owner, limit) == list(reversed(made))
+
+
+async def test_the_last_page_says_that_it_is(world: World, key: Key) -> None:
+    await sessions_of(world, key.owner, "a", "b")
+    assert (await world.store.page(key.owner, 2)).after is None
+    assert (await world.store.page(key.owner, 1)).after is not None
+
+
+async def test_what_is_used_while_somebody_lists_may_be_missed_and_nothing_comes_twice(world: World, key: Key) -> None:
+    await sessions_of(world, key.owner, "a", "b", "c", "d")
+    first = await world.store.page(key.owner, 2)
+    await world.store.begin(Key(key.owner, "b"), history=False)
+    second = await world.store.page(key.owner, 2, first.after)
+    assert [id for id, _ in (*first.sessions, *second.sessions)] in (["d", "c", "a"], ["d", "c", "b", "a"])
+
+
+async def test_a_list_goes_on_after_a_session_that_is_gone(world: World, key: Key) -> None:
+    await sessions_of(world, key.owner, "a", "b", "c", "d")
+    first = await world.store.page(key.owner, 2)
+    await world.store.end(Key(key.owner, "c"))
+    second = await world.store.page(key.owner, 2, first.after)
+    assert [id for id, _ in second.sessions] == ["b", "a"]
+
+
+async def test_ended_sessions_are_not_listed(world: World, key: Key) -> None:
+    await sessions_of(world, key.owner, "a", "b", "c")
+    for id in ("a", "c"):
+        await world.store.end(Key(key.owner, id))
+    assert await listed(world.store, key.owner) == ["b"]
+
+
+async def test_expired_sessions_are_not_listed(world: World, key: Key) -> None:
+    await sessions_of(world, key.owner, "a", "b")
+    for id in ("a", "b"):
+        await world.spend(Key(key.owner, id), LIMITS.ttl_s)
+        while await world.left_s(Key(key.owner, id)) > 0:  # noqa: ASYNC110  # it has no event
+            await asyncio.sleep(0.001)
+    await sessions_of(world, key.owner, "c")
+    assert await listed(world.store, key.owner, 1) == ["c"]
+
+
+async def test_another_owners_sessions_are_never_listed(world: World, key: Key) -> None:
+    other = an_owner()
+    await sessions_of(world, key.owner, "a", "b")
+    await sessions_of(world, other, "b", "c")
+    page = await world.store.page(key.owner, 1)
+    assert await listed(world.store, key.owner) == ["b", "a"]
+    assert await listed(world.store, other) == ["c", "b"]
+    assert [id for id, _ in (await world.store.page(other, 10, page.after)).sessions] == []
+    assert all(session.owner == other for _, session in (await world.store.page(other, 10)).sessions)
+
+
+@pytest.mark.parametrize("after", [Position(0, "a"), Position(-5, ""), Position(2**53, "z" * 200), Position(1, "%$(")])
+async def test_a_position_that_no_page_gave_is_somewhere_all_the_same(world: World, key: Key, after: Position) -> None:
+    await sessions_of(world, key.owner, "a")
+    found = await world.store.page(key.owner, 10, after)
+    assert [id for id, _ in found.sessions] == (["a"] if after.at_us == 2**53 else [])
+
+
+async def test_listing_neither_counts_nor_prolongs(world: World, key: Key) -> None:
+    made = await world.store.commit(key, a_pin())
+    await world.spend(key, 40)
+    await world.store.page(key.owner, 10)
+    assert await world.store.get(key) == made
+    assert await world.left_s(key) == pytest.approx(LIMITS.ttl_s - 40, abs=5)
+
+
+async def test_an_unknown_session_that_was_asked_for_is_not_listed(store: SessionStore, key: Key) -> None:
+    await store.begin(key, history=True)
+    await store.steer(key, Steering(pinned="stt"))
+    assert await store.page(key.owner, 10) == Page()
 
 
 # where stored responses live

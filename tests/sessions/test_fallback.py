@@ -8,7 +8,7 @@ import pytest
 
 from smart_router.errors import StoreUnavailable
 from smart_router.sessions import fallback
-from smart_router.sessions.base import Begun, Held, Key, Limits, Pin
+from smart_router.sessions.base import Begun, Held, Key, Limits, Page, Pin, Position, Steering
 from smart_router.sessions.fallback import FallbackStore
 from smart_router.sessions.memory import EmbeddedStore
 from smart_router.types import Admission, Lane, Message, Rate, Session
@@ -59,6 +59,14 @@ class Remote(EmbeddedStore):
     async def end(self, key: Key) -> bool:
         self._check()
         return await super().end(key)
+
+    async def steer(self, key: Key, steering: Steering) -> Session | None:
+        self._check()
+        return await super().steer(key, steering)
+
+    async def page(self, owner: str, limit: int, after: Position | None = None) -> Page:
+        self._check()
+        return await super().page(owner, limit, after)
 
     async def held(self, key: Key) -> Held | None:
         self._check()
@@ -595,6 +603,148 @@ async def test_a_turn_that_begins_while_its_session_is_on_its_way_back_finds_it(
     await settled(store)
     assert begun.session is not None
     assert (begun.session.lane.model, begun.history) == ("m", HELLO)
+
+
+# what a person asks of a session
+
+
+async def test_a_pin_is_known_here_when_redis_goes(store: FallbackStore, remote: Remote) -> None:
+    await a_turn(store, TTS)
+    await store.steer(KEY, Steering(pinned="stt", bypass=False))
+    remote.away = True
+    begun = await store.begin(KEY, history=False)
+    assert begun.session is not None
+    assert (begun.session.steer.pinned, begun.session.steer.bypass) == ("stt", False)
+
+
+@either_way
+async def test_what_was_asked_without_redis_is_there_once_it_is_back(
+    store: FallbackStore, remote: Remote, by: str
+) -> None:
+    await a_turn(store, TTS)
+    remote.away = True
+    asked = await store.steer(KEY, Steering(pinned="stt", bypass=False))
+    assert asked is not None
+    assert (asked.steer.pinned, asked.steer.bypass) == ("stt", False)
+    assert await store.get(KEY) == asked
+    found = await back(store, remote, by)
+    assert found.steer == asked.steer
+    assert found.lane == TTS
+
+
+@either_way
+async def test_a_session_that_began_without_redis_keeps_what_was_asked_of_it(
+    store: FallbackStore, remote: Remote, by: str
+) -> None:
+    remote.away = True
+    await a_turn(store, TTS)
+    await store.steer(KEY, Steering(pinned="stt"))
+    assert (await back(store, remote, by)).steer.pinned == "stt"
+
+
+@either_way
+async def test_what_was_asked_elsewhere_later_stands(remote: Remote, by: str) -> None:
+    times = iter(range(100, 1000))
+    remote._wall_clock = lambda: float(next(times))
+    cut_off = FallbackStore(remote, EmbeddedStore(Limits(), wall_clock=lambda: 150.0))
+    await a_turn(cut_off, TTS)
+    remote.away = True
+    await cut_off.steer(KEY, Steering(pinned="stt"))
+    await cut_off.steer(KEY, Steering(bypass=False))
+    remote.away = False
+    times = iter(range(200, 1000))
+    await a_router(remote).steer(KEY, Steering(pinned="video"))
+    found = await back(cut_off, remote, by)
+    assert (found.steer.pinned, found.steer.bypass) == ("video", False)
+
+
+async def test_a_pin_that_is_asked_for_before_all_is_written_back_is_not_lost(
+    store: FallbackStore, remote: Remote
+) -> None:
+    await a_turn(store, TTS)
+    remote.away = True
+    await a_turn(store, STT)
+    remote.away = False
+    asked = await store.steer(KEY, Steering(pinned="video"))
+    there = await remote.get(KEY)
+    assert asked is not None
+    assert there is not None
+    assert (asked.steer.pinned, there.steer.pinned, there.lane) == ("video", "video", STT)
+
+
+async def test_it_goes_away_while_what_was_asked_is_written_back(store: FallbackStore, remote: Remote) -> None:
+    await a_turn(store, TTS)
+    remote.away = True
+    await store.steer(KEY, Steering(pinned="stt"))
+    remote.away = False
+    commit = remote.commit
+
+    async def the_last(key: Key, pin: Pin) -> Session:
+        session = await commit(key, pin)
+        remote.away = True
+        return session
+
+    remote.commit = the_last  # type: ignore[method-assign]
+    await store.begin(KEY, history=False)
+    remote.commit = commit  # type: ignore[method-assign]
+    assert (await back(store, remote, "its next turn")).steer.pinned == "stt"
+
+
+async def test_without_redis_a_session_that_is_not_known_here_is_unknown(store: FallbackStore, remote: Remote) -> None:
+    await a_turn(a_router(remote), TTS)
+    remote.away = True
+    assert await store.steer(KEY, Steering(pinned="stt")) is None
+    remote.away = False
+    assert (await back(store, remote, "the task")).steer.pinned == ""
+
+
+# which sessions there are
+
+
+def ids(page: Page) -> list[str]:
+    return [id for id, _ in page.sessions]
+
+
+async def test_the_list_is_that_of_redis(store: FallbackStore, remote: Remote) -> None:
+    await a_turn(a_router(remote), TTS, key=Key("owner", "s0"))
+    await a_turn(store, TTS)
+    assert ids(await store.page("owner", 10)) == ["s1", "s0"]
+
+
+async def test_without_redis_the_list_is_what_is_known_here(store: FallbackStore, remote: Remote) -> None:
+    await a_turn(a_router(remote), TTS, key=Key("owner", "s0"))
+    await a_turn(store, TTS)
+    remote.away = True
+    await a_turn(store, STT, key=Key("owner", "s2"))
+    assert ids(await store.page("owner", 10)) == ["s2", "s1"]
+    assert store.degraded
+
+
+async def test_a_list_that_was_begun_with_redis_goes_on_without_it_and_back(
+    store: FallbackStore, remote: Remote
+) -> None:
+    for number in range(6):
+        await a_turn(store, TTS, key=Key("owner", f"s{number}"))
+    first = await store.page("owner", 2)
+    remote.away = True
+    second = await store.page("owner", 2, first.after)
+    remote.away = False
+    third = await store.page("owner", 2, second.after)
+    assert [ids(page) for page in (first, second, third)] == [["s5", "s4"], ["s3", "s2"], ["s1", "s0"]]
+
+
+async def test_what_changed_here_is_listed_as_it_stands_here(
+    store: FallbackStore, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for id in ("s1", "s2", "s3"):
+        await a_turn(store, TTS, key=Key("owner", id))
+    remote.away = True
+    await a_turn(store, STT, key=Key("owner", "s1"))
+    await store.end(Key("owner", "s2"))
+    remote.away = False
+    monkeypatch.setattr(fallback, "WELL_AFTER_S", 60.0)  # nothing is written back yet
+    page = await store.page("owner", 10)
+    assert {id: session.lane for id, session in page.sessions} == {"s3": TTS, "s1": STT}
 
 
 # limits

@@ -1,6 +1,6 @@
 """What only the embedded store promises: its bound."""
 
-from smart_router.sessions.base import Held, Key, Limits
+from smart_router.sessions.base import Held, Key, Limits, Position
 from smart_router.sessions.memory import EmbeddedStore
 from tests.fakes import Clock
 
@@ -72,3 +72,36 @@ async def test_the_oldest_held_responses_make_room() -> None:
     for number in (0, 1, 0, 2):
         store.hold(key(number), Held("s1", "m", "a"))
     assert [await store.held(key(number)) is not None for number in range(3)] == [True, False, True]
+
+
+async def listed(store: EmbeddedStore, owner: str) -> list[str]:
+    return [id for id, _ in (await store.page(owner, 100)).sessions]
+
+
+async def test_sessions_that_made_room_are_not_listed() -> None:
+    store = EmbeddedStore(Limits(sessions=2))
+    for number in range(4):
+        await store.commit(key(number), a_pin())
+    assert await listed(store, "ann") == ["s3", "s2"]
+
+
+async def test_a_clock_that_is_set_back_does_not_change_the_order() -> None:
+    clock = Clock(now=100.0)
+    store = EmbeddedStore(Limits(), wall_clock=clock)
+    for number in range(3):
+        await store.commit(key(number), a_pin())
+        clock.pass_(-10)
+    assert await listed(store, "ann") == ["s2", "s1", "s0"]
+    first = await store.page("ann", 1)
+    assert first.after == Position(100_000_002, "s2")
+    assert [id for id, _ in (await store.page("ann", 1, first.after)).sessions] == ["s1"]
+
+
+async def test_nothing_is_kept_of_who_has_no_session_any_more() -> None:
+    store = EmbeddedStore(Limits())
+    await store.commit(key(0), a_pin())
+    await store.end(key(0))
+    assert not store._listing._owners
+    await store.commit(key(0), a_pin())
+    await store.close()
+    assert await listed(store, "ann") == []

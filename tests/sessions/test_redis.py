@@ -13,9 +13,10 @@ from redis.asyncio import Redis
 
 from smart_router.cli.processes import find_redis_server, free_port, redis_server
 from smart_router.errors import ConfigurationError, StoreUnavailable
-from smart_router.sessions.base import Begun, Held, Key, Limits
+from smart_router.sessions import redis as redis_kind
+from smart_router.sessions.base import Begun, Held, Key, Limits, Page, Steering
 from smart_router.sessions.redis import RedisStore
-from smart_router.types import Rate
+from smart_router.types import Rate, Steer
 
 from .conftest import PATIENT_MS
 from .worlds import LIMITS, a_pin, an_exchange, an_owner, texts
@@ -49,6 +50,10 @@ def names(key: Key) -> tuple[str, str]:
 
 def rate_name(key: Key) -> str:
     return f"sr:{{{key.owner}}}:rate"
+
+
+def index_name(key: Key) -> str:
+    return f"sr:{{{key.owner}}}:index"
 
 
 def response_name(key: Key) -> str:
@@ -255,9 +260,10 @@ async def test_no_key_is_without_a_ttl(store: RedisStore, redis: Redis, key: Key
     await store.begin(key, history=True)
     await store.commit(key, a_pin("stt", turn=1))
     found = [name async for name in redis.scan_iter(f"*{key.owner}*")]
-    assert {name.decode() for name in found} == set(names(key))
-    for name in found:
+    assert {name.decode() for name in found} == {*names(key), index_name(key)}
+    for name in names(key):
         assert 0 < await redis.ttl(name) <= LIMITS.ttl_s
+    assert LIMITS.ttl_s < await redis.ttl(index_name(key)) <= 2 * LIMITS.ttl_s
 
 
 async def test_a_limit_is_kept_no_longer_than_it_matters(store: RedisStore, redis: Redis, key: Key) -> None:
@@ -309,6 +315,257 @@ async def test_moments_are_those_of_redis(store: RedisStore, redis: Redis, key: 
     assert made.created == pytest.approx(seconds + microseconds / 1e6, abs=5)
 
 
+# the index
+
+
+async def test_who_was_read_out_of_the_index_although_it_is_gone_is_dropped_from_it(
+    store: RedisStore, redis: Redis, key: Key
+) -> None:
+    for id in ("a", "b", "c", "d"):
+        await store.commit(Key(key.owner, id), a_pin())
+    await redis.delete(names(Key(key.owner, "b"))[0])
+    await break_format(redis, names(Key(key.owner, "c"))[0])
+    assert [id for id, _ in (await store.page(key.owner, 10)).sessions] == ["d", "a"]
+    await store.ping()
+    assert await redis.zrange(index_name(key), 0, -1) == [b"a", b"d"]
+
+
+async def test_one_call_looks_at_so_many_entries_and_the_next_goes_on_from_there(
+    store: RedisStore, redis: Redis, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_kind, "AT_ONCE", 10)
+    monkeypatch.setattr(redis_kind, "ROUNDS", 2)
+    ids = [f"s{number}" for number in range(30)]
+    for id in ids:
+        await store.commit(Key(key.owner, id), a_pin())
+    for id in ids[2:]:
+        await redis.delete(names(Key(key.owner, id))[0])
+    pages = [await store.page(key.owner, 1)]
+    while (after := pages[-1].after) is not None:
+        pages.append(await store.page(key.owner, 1, after))
+    assert [[id for id, _ in page.sessions] for page in pages] == [[], [], ["s1"], ["s0"]]
+    await store.ping()
+    assert await redis.zcard(index_name(key)) == 2
+
+
+async def test_the_list_goes_on_behind_entries_of_one_moment(store: RedisStore, redis: Redis, key: Key) -> None:
+    """Redis gives no two, unless its clock is set back; and then no more than a page holds."""
+    ids = [f"s{number}" for number in range(12)]
+    for id in ids:
+        await store.commit(Key(key.owner, id), a_pin())
+    await redis.zadd(index_name(key), {"s0": 1e15 - 5, "s1": 1e15 - 4, **dict.fromkeys(ids[2:11], 1e15)})
+    found, after = [], None
+    for _ in range(50):
+        page = await store.page(key.owner, 2, after)
+        found += [id for id, _ in page.sessions]
+        if (after := page.after) is None:
+            break
+    assert after is None
+    assert len(set(found)) == len(found) >= 5
+    assert (found[0], found[-2:]) == ("s11", ["s1", "s0"])
+
+
+async def test_an_ended_session_leaves_the_index(store: RedisStore, redis: Redis, key: Key) -> None:
+    await store.commit(key, a_pin())
+    await store.end(key)
+    assert not await redis.exists(index_name(key))
+
+
+@pytest.mark.parametrize("score", ["-inf", "inf", "-5", "1e300", "0.5"])
+async def test_an_entry_whose_moment_is_nonsense_does_no_harm(
+    store: RedisStore, redis: Redis, key: Key, score: str
+) -> None:
+    await store.commit(key, a_pin())
+    await redis.zadd(index_name(key), {"s1": score})
+    await redis.zadd(index_name(key), {b"\xff": score})
+    assert [id for id, _ in (await store.page(key.owner, 10)).sessions] == ["s1"]
+
+
+async def test_an_index_of_another_type_counts_as_absent_and_makes_way(
+    store: RedisStore, redis: Redis, key: Key
+) -> None:
+    await store.commit(key, a_pin())
+    await redis.delete(index_name(key))
+    await redis.set(index_name(key), "garbage")
+    assert await store.page(key.owner, 10) == Page()
+    assert await store.end(Key(key.owner, "another")) is False
+    await grow_old(redis, key)
+    await store.begin(key, history=True)
+    assert [id for id, _ in (await store.page(key.owner, 10)).sessions] == ["s1"]
+
+
+async def grow_old(redis: Redis, key: Key) -> None:
+    """As if the session had been put into the index long ago."""
+    await redis.hincrby(names(key)[0], "listed", -LIMITS.ttl_s)
+
+
+@pytest.mark.parametrize("listed", [None, "", "garbage", "nan", "inf", "-1", "1e300", "9" * 30])
+async def test_a_session_that_the_index_has_lost_is_listed_again(
+    store: RedisStore, redis: Redis, key: Key, listed: str | None
+) -> None:
+    await store.commit(key, a_pin())
+    await redis.delete(index_name(key))
+    if listed is None:
+        await redis.hdel(names(key)[0], "listed")  # as by a router that knew no index
+    else:
+        await redis.hset(names(key)[0], "listed", listed)
+    await store.begin(key, history=False)
+    assert [id for id, _ in (await store.page(key.owner, 10)).sessions] == ["s1"]
+
+
+async def test_the_index_is_bounded_and_the_least_recently_used_make_room(
+    opened: Open, redis_url: str, redis: Redis, key: Key
+) -> None:
+    store = opened(redis_url, Limits(ttl_s=60, sessions=3))
+    for id in ("a", "b", "c"):
+        await store.commit(Key(key.owner, id), a_pin())
+    await turn_of(store, redis, Key(key.owner, "a"))
+    await store.commit(Key(key.owner, "d"), a_pin())
+    assert await redis.zrevrange(index_name(key), 0, -1) == [b"d", b"a", b"c"]
+    assert await store.get(Key(key.owner, "b")) is not None, "it is only not listed"
+    await turn_of(store, redis, Key(key.owner, "b"))
+    assert await redis.zrevrange(index_name(key), 0, -1) == [b"b", b"d", b"a"]
+
+
+async def turn_of(store: RedisStore, redis: Redis, key: Key) -> None:
+    """Some time after the last one."""
+    await grow_old(redis, key)
+    await store.begin(key, history=False)
+
+
+async def score(redis: Redis, key: Key) -> float:
+    found = await redis.zscore(index_name(key), key.id)
+    assert found is not None
+    return float(found)
+
+
+async def test_turns_that_follow_soon_leave_the_index_alone(
+    opened: Open, redis_url: str, redis: Redis, key: Key
+) -> None:
+    store = opened(redis_url, Limits(ttl_s=36_000))  # soon is within twenty minutes
+    await store.commit(key, a_pin())
+    before = await score(redis, key)
+    await redis.hset(names(key)[0], "listed", (await redis.time())[0])
+    await redis.expire(index_name(key), 1000)
+    await store.begin(key, history=False)
+    await store.commit(key, a_pin("stt", turn=1))
+    assert await score(redis, key) == before
+    assert await redis.ttl(index_name(key)) <= 1000
+    await redis.hincrby(names(key)[0], "listed", -1300)
+    await store.begin(key, history=False)
+    assert await score(redis, key) > before
+    assert await redis.ttl(index_name(key)) > 36_000
+    assert int(await redis.hget(names(key)[0], "listed") or 0) >= before // 1_000_000
+
+
+async def test_the_order_within_a_page_is_exact_all_the_same(store: RedisStore, redis: Redis, key: Key) -> None:
+    for id in ("a", "b", "c"):
+        await store.commit(Key(key.owner, id), a_pin())
+    await store.begin(Key(key.owner, "a"), history=False)
+    assert [id for id, _ in (await store.page(key.owner, 10)).sessions] == ["a", "c", "b"]
+
+
+async def test_entries_that_must_have_expired_go_when_a_session_begins(
+    store: RedisStore, redis: Redis, key: Key
+) -> None:
+    await store.commit(key, a_pin())
+    seconds, _ = await redis.time()
+    ages = {"old": 2 * LIMITS.ttl_s + 5, "not so old": 2 * LIMITS.ttl_s - 30}
+    await redis.zadd(index_name(key), {id: (seconds - age) * 1_000_000 for id, age in ages.items()})
+    await turn_of(store, redis, key)
+    assert await redis.zcard(index_name(key)) == 3, "nothing is looked through for a turn"
+    await store.commit(Key(key.owner, "s2"), a_pin())
+    assert await redis.zrange(index_name(key), 0, -1) == [b"not so old", b"s1", b"s2"]
+
+
+async def test_a_full_redis_still_lists(opened: Open, own_redis: str, key: Key) -> None:
+    store = opened(own_redis)
+    await store.commit(key, a_pin())
+    async with Redis.from_url(own_redis) as controller:
+        await controller.config_set("maxmemory", "1")
+        assert (await store.begin(key, history=False)).session is not None
+        assert len((await store.page(key.owner, 10)).sessions) == 1
+        with pytest.raises(StoreUnavailable, match="OOM"):
+            await store.steer(key, Steering(pinned="stt"))
+
+
+async def test_a_turn_is_one_call_to_begin_and_one_to_commit(opened: Open, own_redis: str, key: Key) -> None:
+    """Whoever lists or steers pays for it, not who asks a model."""
+    store = opened(own_redis)
+    await store.commit(key, a_pin())
+    await store.steer(key, Steering(pinned="stt", bypass=False))
+    async with Redis.from_url(own_redis) as controller:
+        await controller.config_resetstat()
+        for turn in range(5):
+            await store.begin(key, history=True)
+            await store.commit(Key(key.owner, f"new{turn}"), a_pin())
+        said = await controller.info("commandstats")
+    assert said["cmdstat_evalsha"]["calls"] == 10
+    by_client = set(said) - {"cmdstat_config|resetstat", "cmdstat_config", "cmdstat_info", "cmdstat_client|setinfo"}
+    inside = {"time", "hgetall", "hmget", "exists", "hset", "expire", "lrange", "zadd", "zremrangebyscore"}
+    assert by_client <= {"cmdstat_evalsha", *(f"cmdstat_{name}" for name in (*inside, "zremrangebyrank"))}
+
+
+# what a person asked of it, and routers of other versions
+
+
+async def test_a_record_of_a_router_that_knew_no_steering_is_read(store: RedisStore, redis: Redis, key: Key) -> None:
+    """Field for field what such a router wrote."""
+    record: dict[Any, Any] = {
+        "v": "1", "owner": key.owner, "turn": 2, "group": "gpu0", "count": 3, "created": "1700000000.000001",
+        "accessed": "1700000001.000001", "chosen": "1700000000.5",
+        "place": "gpu0\nagent\ntext-model\nhttp://a:8000",
+        "lane:gpu0": '{"use_case":"agent","model":"text-model","replica":"http://a:8000","confidence":0.5}',
+    }  # fmt: skip
+    await redis.hset(names(key)[0], mapping=record)
+    found = await store.get(key)
+    assert found is not None
+    assert (found.lane.use_case, found.turn, found.steer) == ("agent", 2, Steer())
+    steered = await store.steer(key, Steering(pinned="stt"))
+    assert steered is not None
+    assert steered.steer.pinned == "stt"
+
+
+async def test_what_such_a_router_reads_of_a_steered_record_is_what_it_was(
+    store: RedisStore, redis: Redis, key: Key
+) -> None:
+    await store.commit(key, a_pin())
+    before = await redis.hgetall(names(key)[0])
+    await store.steer(key, Steering(pinned="stt", bypass=False))
+    after = await redis.hgetall(names(key)[0])
+    assert {name: after[name] for name in before} == before
+    assert after.keys() - before.keys() == {b"pin", b"bypass"}
+
+
+@pytest.mark.parametrize("field", ["pin", "bypass"])
+@pytest.mark.parametrize("garbage", ["", "garbage", "\n", "x\nstt", "1.5", b"\xff\n\xff", "1\n\xff\xfe", "9" * 400])
+async def test_steering_that_cannot_be_read_was_never_asked_for(
+    store: RedisStore, redis: Redis, key: Key, field: str, garbage: str | bytes
+) -> None:
+    await store.commit(key, a_pin())
+    await redis.hset(names(key)[0], field, garbage)
+    found = await store.get(key)
+    assert found is not None
+    assert found.steer.bypass is None
+    assert (await store.begin(key, history=False)).session is not None
+    again = await store.steer(key, Steering(pinned="stt", bypass=True))
+    assert again is not None
+    assert (again.steer.pinned, again.steer.bypass) == ("stt", True)
+
+
+@pytest.mark.parametrize("damage", [break_type, break_format], ids=lambda damage: damage.__name__)
+async def test_a_record_that_cannot_be_read_cannot_be_steered(
+    store: RedisStore, redis: Redis, key: Key, damage: Any
+) -> None:
+    await store.commit(key, a_pin())
+    await damage(redis, names(key)[0])
+    assert await store.steer(key, Steering(pinned="stt")) is None
+    if damage is break_format:
+        assert b"pin" not in await redis.hgetall(names(key)[0])
+    else:
+        assert await redis.get(names(key)[0]) == b"garbage"
+
+
 # deadlines
 
 
@@ -352,7 +609,7 @@ async def test_a_hundred_calls_at_once_are_all_answered(opened: Open, redis_url:
     assert [one for one in found if isinstance(one, BaseException)] == []
 
 
-@pytest.mark.parametrize("call", ["ping", "begin", "commit", "get", "end", "held"])
+@pytest.mark.parametrize("call", ["ping", "begin", "commit", "get", "end", "held", "steer", "page"])
 async def test_a_dead_redis_is_said_so_by_every_call(opened: Open, key: Key, call: str) -> None:
     store = opened(f"redis://127.0.0.1:{free_port()}/0", timeout_ms=TIMEOUT_MS)
     arguments: dict[str, Any] = {
@@ -362,6 +619,8 @@ async def test_a_dead_redis_is_said_so_by_every_call(opened: Open, key: Key, cal
         "get": lambda: store.get(key),
         "end": lambda: store.end(key),
         "held": lambda: store.held(key),
+        "steer": lambda: store.steer(key, Steering(pinned="stt")),
+        "page": lambda: store.page(key.owner, 10),
     }
     with given_up():
         await arguments[call]()

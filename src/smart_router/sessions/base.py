@@ -27,7 +27,7 @@ class Limits(msgspec.Struct, frozen=True):
     ttl_s: int = 1800  # since the last turn
     memory_turns: int = 10  # exchanges of a conversation
     memory_bytes: int = 262_144  # of a conversation
-    sessions: int = 50_000  # and as many held responses; embedded store only
+    sessions: int = 50_000  # embedded store: kept, and as many held responses; Redis: listed, of each owner
     total_bytes: int = 268_435_456  # of all conversations, embedded store only
 
 
@@ -57,6 +57,32 @@ class Pin(msgspec.Struct, frozen=True):
     turn: int
     sure: bool = False
     chosen: float | None = None
+
+
+class Steering(msgspec.Struct, frozen=True):
+    """
+    What a person changes of a session; None stays as it is. *pinned*: a use case, empty for none.
+
+    *at*: when that was, for what was said apart from this store: it counts unless something was said since.
+    """
+
+    pinned: str | None = None
+    bypass: bool | None = None
+    at: float | None = None
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where a list of sessions goes on: after *id*, which was last used *at_us* (microseconds since the epoch)."""
+
+    at_us: int
+    id: str
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Sessions by their ids, the last used first; *after*: where the list goes on, None at its end."""
+
+    sessions: tuple[tuple[str, Session], ...] = ()
+    after: Position | None = None
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
@@ -92,7 +118,8 @@ class SharedCounts(Protocol):
 
 class SessionStore(Protocol):
     """
-    Every call is one round trip at most. A session lives for the TTL after its last `begin`, `commit` or `remember`.
+    Every call but `page` is one round trip at most. A session lives for the TTL after its last `begin`, `commit` or
+    `remember`.
 
     A turn is counted once: by `begin` if it finds the session, else by `commit`. Where session, lane and place are
     unchanged, nothing is left to commit.
@@ -144,6 +171,19 @@ class SessionStore(Protocol):
 
     async def get(self, key: Key) -> Session | None:
         """The session as it stands, neither counted nor prolonged."""
+
+    async def steer(self, key: Key, steering: Steering) -> Session | None:
+        """
+        Change what a person asked of the session, whatever turns are committed meanwhile; the session afterwards, None
+        if there is none. Neither counted nor prolonged.
+        """
+
+    async def page(self, owner: str, limit: int, after: Position | None = None) -> Page:
+        """
+        At most *limit* of the sessions of *owner*, that were last used before *after*; a store may know that moment
+        only to a thirtieth of the TTL. One that is used while somebody goes through the list moves to its beginning,
+        and may be missed. A page may hold fewer, and others still follow.
+        """
 
     async def history(self, key: Key) -> tuple[Message, ...]:
         """The session's conversation as it stands, oldest first; not prolonged."""

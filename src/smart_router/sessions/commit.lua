@@ -1,9 +1,10 @@
 -- Set the pin, unless another exchange changed it since this one began; count the exchange if begin had not found any.
--- KEYS: session, history   ARGV: format, ttl_s, owner, expected turn, group, lane (JSON), place (group, use case, model,
--- replica), how it was chosen (1: this turn decides alone; 0; apart: without Redis, then the later one stands), and when
+-- KEYS: session, history, index   ARGV: format, ttl_s, owner, expected turn, group, lane (JSON), place (group, use case, model,
+-- replica), how it was chosen (1: this turn decides alone; 0; apart: without Redis, then the later one stands), when, id,
+-- most listed
 -- Returns the session as a flat list of fields and values.
 local session, history = KEYS[1], KEYS[2]
-local format, ttl, owner, expected, group, lane, place, how, chosen = unpack(ARGV)
+local format, ttl, owner, expected, group, lane, place, how, chosen, id, most = unpack(ARGV)
 local time = redis.call('TIME')
 local now = time[1] .. '.' .. string.format('%06d', time[2])
 
@@ -27,6 +28,7 @@ if found[1] ~= format or not counts(turn) or not counts(count) then
   end
   redis.call('HSET', session, 'v', format, 'owner', owner, 'turn', 1, 'group', group, 'place', place,
              'lane:' .. group, lane, 'count', 1, 'created', now, 'accessed', now, 'chosen', chosen)
+  list(KEYS[3], session, id, time, ttl, most)
 else
   if expected == '0' then
     count = string.format('%d', count + 1)

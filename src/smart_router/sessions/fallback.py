@@ -14,7 +14,7 @@ So an outage costs a request at most the deadline of a call, and a conversation 
 """
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
@@ -23,9 +23,21 @@ import structlog
 from msgspec.structs import replace
 
 from smart_router.errors import StoreUnavailable
-from smart_router.sessions.base import Begun, Held, Key, OnTrouble, Pin, SessionStore, SharedCounts, nobody_hears
+from smart_router.sessions.base import (
+    Begun,
+    Held,
+    Key,
+    OnTrouble,
+    Page,
+    Pin,
+    Position,
+    SessionStore,
+    SharedCounts,
+    Steering,
+    nobody_hears,
+)
 from smart_router.sessions.memory import EmbeddedStore
-from smart_router.types import Admission, Message, Rate, Session
+from smart_router.types import Admission, Message, Rate, Session, Steer
 
 log = structlog.get_logger("sessions")
 
@@ -126,6 +138,27 @@ class FallbackStore:
         except StoreUnavailable:
             return await self._local.get(key)
 
+    async def steer(self, key: Key, steering: Steering) -> Session | None:
+        if self._is_ours(key):
+            here = await self._steer_here(key, steering)
+            there = await self._written_back(key)
+            return here if there is None or key in self._changed else there
+        try:
+            session = await self._answered(self._remote.steer(key, steering))
+        except StoreUnavailable:
+            return await self._steer_here(key, steering)
+        if session is not None:
+            self._local.keep(key, session)
+        return session
+
+    async def page(self, owner: str, limit: int, after: Position | None = None) -> Page:
+        """While Redis is away, those that this process knows; positions mean the same there."""
+        try:
+            page = await self._answered(self._remote.page(owner, limit, after))
+        except StoreUnavailable:
+            return await self._local.page(owner, limit, after)
+        return replace(page, sessions=tuple(self._as_they_stand(owner, page.sessions))) if self._changed else page
+
     async def history(self, key: Key) -> tuple[Message, ...]:
         try:
             found = await self._answered(self._remote.history(key))
@@ -158,6 +191,14 @@ class FallbackStore:
         """
         found = await self._local.held(key)
         return found or await self._answered(self._remote.held(key))
+
+    def _as_they_stand(self, owner: str, sessions: Iterable[tuple[str, Session]]) -> Iterator[tuple[str, Session]]:
+        """What changed here, and is not written back yet, stands as it does here."""
+        for id, session in sessions:
+            ended = self._changed.get(Key(owner, id))
+            if not ended:
+                here = None if ended is None else self._local.look(Key(owner, id)).session
+                yield id, here or session
 
     # beginning a turn
 
@@ -251,6 +292,12 @@ class FallbackStore:
         self._change(key)
         return await self._local.commit(key, pin)
 
+    async def _steer_here(self, key: Key, steering: Steering) -> Session | None:
+        session = await self._local.steer(key, steering)
+        if session is not None:
+            self._change(key)
+        return session
+
     async def _write_back(self) -> None:
         """All that changed here, unless a call fails meanwhile."""
         failed_at = self._failed_at
@@ -281,6 +328,8 @@ class FallbackStore:
                 return None
             pin = Pin(here.session.group, here.session.lane, here.session.turn, chosen=here.session.chosen)
             session = await self._remote.commit(key, pin)
+            for steering in _said_since(session.steer, here.session.steer):
+                session = await self._remote.steer(key, steering) or session
         except StoreUnavailable as exc:
             self._failed(exc)
             self._change(key, ended=ended)
@@ -293,6 +342,14 @@ class FallbackStore:
             self._begun.pop(key, None)
             self._local.keep(key, session)
         return session
+
+
+def _said_since(there: Steer, here: Steer) -> Iterator[Steering]:
+    """What was asked here later than what Redis knows."""
+    if here.pinned_at > there.pinned_at:
+        yield Steering(pinned=here.pinned, at=here.pinned_at)
+    if here.bypass_at > there.bypass_at:
+        yield Steering(bypass=here.bypass, at=here.bypass_at)
 
 
 async def _ended(task: asyncio.Task[None] | None) -> None:

@@ -8,9 +8,22 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from smart_router.decide.memory import size
-from smart_router.sessions.base import Begun, Held, Key, Limits, OnTrouble, Pin, SharedCounts, nobody_hears
+from smart_router.sessions.base import (
+    Begun,
+    Held,
+    Key,
+    Limits,
+    OnTrouble,
+    Page,
+    Pin,
+    Position,
+    SharedCounts,
+    Steering,
+    nobody_hears,
+)
+from smart_router.sessions.listing import Listing
 from smart_router.sessions.rates import LocalRates
-from smart_router.types import Admission, Lane, Message, Rate, Session
+from smart_router.types import Admission, Lane, Message, Rate, Session, Steer
 
 TICK_S = 1e-6  # a choice is later than the one that it follows, at least by that
 
@@ -42,6 +55,7 @@ class EmbeddedStore:
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()  # the next to expire first
+        self._listing = Listing()
         self._bytes = 0  # of all conversations
         self._rates = LocalRates()
         self._held: OrderedDict[Key, tuple[Held, float]] = OrderedDict()  # and when it expires, the next first
@@ -51,6 +65,7 @@ class EmbeddedStore:
 
     async def close(self) -> None:
         self._entries.clear()
+        self._listing.clear()
         self._held.clear()
         self._bytes = 0
 
@@ -63,7 +78,7 @@ class EmbeddedStore:
         if entry is None or (admission is not None and not admission.admitted):
             return Begun(admission=admission)
         entry.session = _counted(entry.session, self._wall_clock())
-        self._prolong(key, entry)
+        self._use(key, entry)
         return Begun(entry.session, tuple(entry.history) if history else (), admission)
 
     async def admit(self, owner: str, rate: Rate) -> Admission:
@@ -75,7 +90,7 @@ class EmbeddedStore:
             entry = _Entry(_first(key.owner, pin, now), 0.0)
         else:
             entry.session = _next(entry.session, pin, now)
-        self._prolong(key, entry)
+        self._use(key, entry)
         self._make_room()
         return entry.session
 
@@ -92,6 +107,19 @@ class EmbeddedStore:
     async def get(self, key: Key) -> Session | None:
         entry = self._live(key)
         return entry.session if entry else None
+
+    async def steer(self, key: Key, steering: Steering) -> Session | None:
+        entry = self._live(key)
+        if entry is None:
+            return None
+        entry.session = replace(entry.session, steer=_steered(entry.session.steer, steering, self._wall_clock()))
+        return entry.session
+
+    async def page(self, owner: str, limit: int, after: Position | None = None) -> Page:
+        self._drop_expired()
+        positions = self._listing.positions(owner, after, limit + 1)
+        found = tuple((one.id, self._entries[Key(owner, one.id)].session) for one in positions[:limit])
+        return Page(found, positions[limit - 1] if len(positions) > limit else None)
 
     async def history(self, key: Key) -> tuple[Message, ...]:
         entry = self._live(key)
@@ -110,7 +138,7 @@ class EmbeddedStore:
             entry = _Entry(session, 0.0)
         else:
             entry.session = session
-        self._prolong(key, entry)
+        self._use(key, entry)
         self._make_room()
 
     def look(self, key: Key) -> Begun:
@@ -143,6 +171,10 @@ class EmbeddedStore:
         self._drop_expired()
         return self._entries.get(key)
 
+    def _use(self, key: Key, entry: _Entry) -> None:
+        self._prolong(key, entry)
+        self._listing.touch(key, entry.session.accessed)
+
     def _prolong(self, key: Key, entry: _Entry) -> None:
         entry.expires = self._monotonic() + self.limits.ttl_s
         self._entries[key] = entry
@@ -155,6 +187,7 @@ class EmbeddedStore:
 
     def _forget(self, key: Key) -> None:
         self._bytes -= _bytes(self._entries.pop(key).history)
+        self._listing.drop(key)
 
     def _drop_expired(self) -> None:
         """Every entry lives equally long, so the order of use is the order of expiry."""
@@ -197,6 +230,19 @@ def _chosen(session: Session, pin: Pin, now: float) -> float:
         return pin.chosen
     anew = pin.sure or pin.lane.use_case != session.lane.use_case
     return max(now, session.chosen + TICK_S) if anew else session.chosen
+
+
+def _steered(steer: Steer, steering: Steering, now: float) -> Steer:
+    pinned_at, bypass_at = (_said_at(before, steering, now) for before in (steer.pinned_at, steer.bypass_at))
+    if steering.pinned is not None and pinned_at > steer.pinned_at:
+        steer = replace(steer, pinned=steering.pinned, pinned_at=pinned_at)
+    if steering.bypass is not None and bypass_at > steer.bypass_at:
+        steer = replace(steer, bypass=steering.bypass, bypass_at=bypass_at)
+    return steer
+
+
+def _said_at(before: float, steering: Steering, now: float) -> float:
+    return max(now, before + TICK_S) if steering.at is None else steering.at
 
 
 def _counted(session: Session, now: float) -> Session:
