@@ -8,7 +8,7 @@ import pytest
 
 from smart_router.chooser import Chooser, policy_from
 from smart_router.classify.base import Query
-from smart_router.decide.switch import BACK_CHANNEL, NOTHING_SAID, SECOND_OPINION, Standing
+from smart_router.decide.switch import BACK_CHANNEL, NOTHING_SAID, PINNED, SECOND_OPINION, Standing
 from smart_router.errors import BadRequest, Forbidden, UnknownUseCase
 from smart_router.second_opinion import SecondOpinion
 from smart_router.types import Decision, Grant
@@ -94,6 +94,74 @@ async def test_an_attachment_that_nobody_takes_is_told(classifier: FakeClassifie
     blind = Chooser(a_registry(a_model("writer")), classifier, settings())
     with pytest.raises(BadRequest, match="attachments: no use case here takes image"):
         await blind.choose(an_ask(attachments=(an_image(),)), None)
+
+
+# what a person asked of the session
+
+
+@pytest.fixture
+def chooser(classifier: FakeClassifier) -> Chooser:
+    return Chooser(REGISTRY, classifier, settings(confidence_threshold=0.35))
+
+
+def pinned(use_case: str, standing: str = "agent") -> Standing:
+    return Standing(standing, 0.9, pinned=use_case)
+
+
+async def test_a_pinned_session_asks_the_classifier_nothing(chooser: Chooser, classifier: FakeClassifier) -> None:
+    found = await chooser.choose(an_ask("please transcribe the recording"), pinned("multimodal"))
+    assert (found.use_case, found.reason, found.because.note) == ("multimodal", "session", PINNED)
+    assert (classifier.guarded, classifier.classified) == ([], [])
+
+
+async def test_what_the_pinned_use_case_does_not_take_is_refused_with_what_to_do(chooser: Chooser) -> None:
+    ask = an_ask("look", attachments=(an_image(),), session_id="s1")
+    with pytest.raises(
+        BadRequest, match="attachments: the session is pinned to agent, which does not take image"
+    ) as exc:
+        await chooser.choose(ask, pinned("agent"))
+    assert 'PATCH /sessions/s1 with {"use_case": null}' in str(exc.value)
+
+
+async def test_nor_is_what_an_earlier_turn_brought_and_the_model_would_see_again(chooser: Chooser) -> None:
+    with pytest.raises(BadRequest, match="does not take image"):
+        await chooser.choose(an_ask("and now", carried=frozenset({"image"})), pinned("agent"))
+
+
+async def test_a_picture_that_a_model_of_the_pinned_use_case_takes_stays_with_it(chooser: Chooser) -> None:
+    found = await chooser.choose(an_ask("transcribe this", attachments=(an_image(),)), pinned("multimodal"))
+    assert (found.use_case, found.reason, found.because.conflict) == ("multimodal", "session", "")
+
+
+async def test_a_hint_alone_does_not_leave_the_pinned_use_case(chooser: Chooser) -> None:
+    assert (await chooser.choose(an_ask("look", modality="image"), pinned("agent"))).use_case == "agent"
+
+
+async def test_an_explicit_use_case_wins_over_the_pin_also_with_a_picture(chooser: Chooser) -> None:
+    ask = an_ask("look", attachments=(an_image(),), use_case="multimodal")
+    assert (await chooser.choose(ask, pinned("agent"))).reason == "explicit"
+
+
+async def test_a_pin_to_a_use_case_that_is_gone_is_none(chooser: Chooser) -> None:
+    found = await chooser.choose(an_ask("and now shorter"), pinned("retired"))
+    assert (found.use_case, found.because.note) == ("agent", "")
+
+
+async def test_a_pinned_session_of_a_use_case_that_is_gone_goes_on_where_it_is_pinned(chooser: Chooser) -> None:
+    found = await chooser.choose(an_ask("and now shorter"), pinned("stt", "retired"))
+    assert (found.use_case, found.context_changed) == ("stt", False)
+    assert (await chooser.choose(an_ask("Write a haiku"), pinned("retired", "retired"))).reason != "session"
+
+
+async def test_explaining_a_pin_gives_scores_all_the_same(chooser: Chooser) -> None:
+    found = await chooser.choose(an_ask("and now shorter"), pinned("stt"), explain=True)
+    assert (found.use_case, set(found.scores)) == ("stt", set(USE_CASES))
+
+
+async def test_a_session_whose_bypass_is_off_is_classified(chooser: Chooser, classifier: FakeClassifier) -> None:
+    found = await chooser.choose(an_ask("and now shorter"), Standing("agent", 0.9, bypass=False))
+    assert (found.use_case, found.reason, found.bypass) == ("agent", "session", False)
+    assert len(classifier.classified) == 1
 
 
 # what the classifier sees

@@ -27,7 +27,7 @@ from smart_router.observe.stats import Stats, report
 from smart_router.opening import Opener
 from smart_router.pipeline import Pipeline, standing_of
 from smart_router.registry import Registry
-from smart_router.sessions.base import Key, Limits, Pin
+from smart_router.sessions.base import Key, Limits, Pin, Steering
 from smart_router.sessions.memory import EmbeddedStore
 from smart_router.shadow import Shadow
 from smart_router.types import Lane, Usage
@@ -363,6 +363,7 @@ SHARED = a_registry(a_model("writer"), use_cases=[a_use_case("agent", "writer"),
         (["search"], "agent", 403),
         (["agent"], "search", 403),
         (["agent"], None, 200),
+        (["search"], None, 200),
         (["agent", "search"], "search", 200),
     ],
 )
@@ -379,10 +380,18 @@ async def test_a_named_model_is_for_a_key_where_its_session_stands(
     answered = await router.chat(FIRST, model="writer", headers=headers)
     assert answered.status == status, answered.body
     if status == 200:
-        assert answered.headers["x-route-use-case"] == (standing or "agent")
+        assert answered.headers["x-route-use-case"] == (standing or allowed[0])
 
 
 # the shadow
+
+
+async def test_a_pinned_turn_is_not_checked(shadowed: Router) -> None:
+    """A person's word is no bypass that could be wrong."""
+    await shadowed.route(FIRST)
+    await shadowed.store.steer(Key(ANYBODY.id, "s1"), Steering(pinned="agent"))
+    assert (await shadowed.route(SWITCH)).headers["x-route-bypass"] == "true"
+    assert await settled(shadowed) == (0, 0)
 
 
 @pytest_asyncio.fixture

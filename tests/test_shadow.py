@@ -91,6 +91,13 @@ async def test_with_a_share_of_one_every_bypassed_turn_is_checked(make: Make) ->
     assert world.counted == (3, 0)
 
 
+async def test_a_session_whose_bypass_was_asked_for_is_checked_all_the_same(make: Make) -> None:
+    world = make(share=1.0)
+    world.shadow.bypassed(SAME, Standing("agent", 0.9, bypass=True), "")
+    await world.settled()
+    assert (world.counted, len(world.classifier.classified)) == ((1, 0), 1)
+
+
 async def test_with_a_share_of_zero_none_is(make: Make) -> None:
     world = make(share=0.0, chance=lambda: 0.0)
     world.shadow.bypassed(SAME, ON_AGENT, "")

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from smart_router.classify.base import Query
 from smart_router.classify.classifier import Classifier
 from smart_router.decide import followup, modality, switch
-from smart_router.decide.switch import NeedsScores, Policy, Standing
+from smart_router.decide.switch import NeedsScores, NotTaken, Policy, Standing
 from smart_router.errors import BadRequest, Forbidden, UnknownUseCase
 from smart_router.registry import Model, Registry
 from smart_router.rulebook import Rulebook
@@ -48,22 +48,26 @@ class Chooser:
         scores even when nothing had to be classified.
 
         Raises:
-            UnknownUseCase, BadRequest: the ask names or attaches what nothing here serves.
+            UnknownUseCase, BadRequest: the ask names or attaches what nothing here serves, or what the use case does
+                not take that its session is pinned to.
         """
         if ask.model is not None:
-            return self._named(ask.model, self._known(standing))
+            return self._named(ask.model, self._known(standing), ask.grant)
         if ask.needs:
             return self._able(ask)
         known = self._known(standing)
-        turn = self._turn(ask)
+        pinned = known is not None and bool(known.pinned) and ask.use_case is None
+        turn = self._of_pinned(ask) if pinned else self._turn(ask)
         query = Query(ask.query, turn.media, known.use_case if known else None, previous)
         decision = await self._decide(ask, turn, query, known)
         if explain and not decision.scores:
             decision = replace(decision, scores=(await self._classifier.scores(query)).probabilities)
-        return self._compared(turn, ask, decision) if turn.media and ask.use_case is None else decision
+        return self._compared(turn, ask, decision) if turn.media and ask.use_case is None and not pinned else decision
 
     async def _decide(self, ask: Ask, turn: switch.Turn, query: Query, standing: Standing | None) -> Decision:
         decision = switch.decide(turn, standing, lambda: self._classifier.cues(query), self._policy)
+        if isinstance(decision, NotTaken):
+            raise BadRequest(_not_taken(ask, decision.use_case))
         if not isinstance(decision, NeedsScores):
             return decision
         scores = await self._classifier.scores(query)
@@ -107,6 +111,24 @@ class Chooser:
             )
         return found if ask.grant is None else _permitted(ask.grant, decision.use_case, ask.model, found)
 
+    def permitted(self, grant: Grant, use_case: str) -> tuple[Model, ...]:
+        """
+        The models that may answer whoever asks for *use_case* with this key.
+
+        Raises:
+            UnknownUseCase
+            Forbidden: the key is not for this use case, or for none of its models.
+        """
+        if use_case not in self._use_cases:
+            raise self._unknown()
+        return _permitted(grant, use_case, None, self._registry.candidates(use_case))
+
+    def serving(self, grant: Grant, model: str) -> bool:
+        """The key may ask for *model* by its name."""
+        served = self._served_by[model]
+        allowed = grant.use_cases is None or not grant.use_cases.isdisjoint(served)
+        return allowed and (grant.models is None or model in grant.models)
+
     def rules(self, ask: Ask, decision: Decision) -> Rules | None:
         """What the operator lets *ask* ask for; None: anything."""
         return self._rules.on(ask, decision.use_case)
@@ -128,12 +150,19 @@ class Chooser:
         fit = tuple(model for model in found if able(model) & ask.needs)
         return fit or found
 
-    def _named(self, model: str, standing: Standing | None) -> Decision:
-        """The client chose a model: the use case is the session's, if that model serves it, else its first."""
+    def _named(self, model: str, standing: Standing | None, grant: Grant | None) -> Decision:
+        """
+        The client chose a model: the use case is the session's, if that model serves it, else the first that the key is
+        for.
+        """
         served = self._served_by[model]
-        stays = standing is not None and standing.use_case in served
-        use_case = standing.use_case if standing is not None and stays else served[0]
-        return Decision(use_case, 1.0, "explicit", context_changed=standing is not None and not stays)
+        if standing is not None:
+            for use_case in (standing.pinned, standing.use_case):
+                if use_case in served:
+                    return Decision(use_case, 1.0, "explicit", context_changed=use_case != standing.use_case)
+        allowed = None if grant is None else grant.use_cases
+        use_case = next((name for name in served if allowed is None or name in allowed), served[0])
+        return Decision(use_case, 1.0, "explicit", context_changed=standing is not None)
 
     def _able(self, ask: Ask) -> Decision:
         """The path says what the model must be able to do: the usual use case, else the first that has such a model."""
@@ -149,7 +178,7 @@ class Chooser:
 
     def _turn(self, ask: Ask) -> switch.Turn:
         if ask.use_case is not None and ask.use_case not in self._use_cases:
-            raise UnknownUseCase(f"use_case: there is no such use case; there are {', '.join(self._use_cases)}")
+            raise self._unknown()
         media = modality.media_of(ask.modality, ask.attached)
         admitted = modality.admitted(media, ask.attached | ask.carried, self._modalities, self._accepts)
         if not admitted and ask.use_case is None:
@@ -158,9 +187,24 @@ class Chooser:
             raise BadRequest(f"{place}: no use case here takes {kinds}; GET /use-cases says what each takes")
         return switch.Turn(admitted, media, ask.use_case, followup.says(ask.query))
 
+    def _of_pinned(self, ask: Ask) -> switch.Turn:
+        """A pin asks only whether a model of its use case takes what came, as an explicit use case does."""
+        attached = ask.attached
+        able = modality.admitted((), attached | ask.carried, self._modalities, self._accepts)
+        return switch.Turn(able, modality.media_of(ask.modality, attached))
+
+    def _unknown(self) -> UnknownUseCase:
+        return UnknownUseCase(f"use_case: there is no such use case; there are {', '.join(self._use_cases)}")
+
     def _known(self, standing: Standing | None) -> Standing | None:
-        """A session may outlive its use case."""
-        return standing if standing and standing.use_case in self._use_cases else None
+        """A session may outlive its use case, and the one that it is pinned to."""
+        if standing is None:
+            return None
+        if standing.pinned and standing.pinned not in self._use_cases:
+            standing = replace(standing, pinned="")
+        if standing.use_case in self._use_cases:
+            return standing
+        return replace(standing, use_case=standing.pinned) if standing.pinned else None
 
 
 def _permitted(grant: Grant, use_case: str, named: str | None, models: tuple[Model, ...]) -> tuple[Model, ...]:
@@ -174,6 +218,14 @@ def _permitted(grant: Grant, use_case: str, named: str | None, models: tuple[Mod
         may = ", ".join(sorted(grant.models)) or "none"
         raise Forbidden(f"this key is not for {' or '.join(wanted)}; the models that it is for: {may}")
     return tuple(model for model in models if model.id in grant.models)
+
+
+def _not_taken(ask: Ask, use_case: str) -> str:
+    came = " together with ".join(sorted(ask.attached | ask.carried))
+    return (
+        f"attachments: the session is pinned to {use_case}, which does not take {came}; send it without, name another "
+        f'use_case, or unpin the session: PATCH /sessions/{ask.session_id} with {{"use_case": null}}'
+    )
 
 
 def able(model: Model) -> frozenset[str]:

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from smart_router.chooser import Chooser
 from smart_router.decide import memory
-from smart_router.decide.switch import Standing
+from smart_router.decide.switch import PINNED, Standing
 from smart_router.errors import NoModelAvailable, PolicyRefused, RouterError, StoreUnavailable, TooManyRequests
 from smart_router.exchange import Exchange, Passage, Reply, Timing
 from smart_router.observe.finished import Observer
@@ -284,7 +284,7 @@ class Pipeline:
 
     def _watch(self, ask: Ask, decision: Decision, standing: Standing | None, previous: str) -> None:
         """What is worth knowing of a decision, beside what becomes of it."""
-        if decision.bypass and self._shadow is not None:
+        if decision.bypass and self._shadow is not None and decision.because.note != PINNED:
             self._shadow.bypassed(ask, standing, previous)
         if conflict := decision.because.conflict:
             log.info("text and attachment disagree", request_id=ask.request_id, went=decision.use_case, text=conflict)
@@ -327,4 +327,5 @@ def standing_of(session: Session | None) -> Standing | None:
         return None
     lane = session.lane
     earlier = frozenset(other.use_case for other in session.lanes.values() if other is not lane)
-    return Standing(lane.use_case, lane.confidence, earlier)
+    steer = session.steer
+    return Standing(lane.use_case, lane.confidence, earlier, steer.pinned, steer.bypass)

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 
 import structlog
+from msgspec.structs import replace
 
 from smart_router.chooser import Chooser
 from smart_router.decide.switch import Standing
@@ -51,7 +52,7 @@ class Shadow:
 
     async def _check(self, ask: Ask, standing: Standing, previous: str) -> None:
         try:
-            found = await self._chooser.choose(ask, standing, previous)
+            found = await self._chooser.choose(ask, replace(standing, bypass=None), previous)
         except Exception as exc:
             log.error("a bypassed turn could not be checked", request_id=ask.request_id, exc_info=exc)
             return

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from smart_router.decide.switch import (
     BACK_CHANNEL,
     NOTHING_SAID,
+    PINNED,
     SECOND_OPINION,
     NeedsScores,
+    NotTaken,
     Policy,
     Standing,
     Turn,
@@ -100,6 +102,43 @@ def test_1_choosing_the_sessions_own_use_case_is_no_change_and_no_bypass() -> No
     assert (found.context_changed, found.bypass) == (False, False)
 
 
+def pinned(use_case: str, **said: Any) -> Standing:
+    """A session that stands with agent."""
+    return Standing("agent", 0.7, pinned=use_case, **said)
+
+
+def test_1_an_explicit_use_case_wins_over_a_pin() -> None:
+    found = settled(a_turn(explicit="stt"), pinned("multimodal"))
+    assert (found.use_case, found.reason, found.because.note) == ("stt", "explicit", "")
+
+
+@pytest.mark.parametrize("said", ["", BACK_CHANNEL, NOTHING_SAID])
+def test_1_a_pin_is_obeyed_whatever_is_said_and_nobody_is_asked(said: str) -> None:
+    found = settled_unasked(a_turn(said=said), pinned("stt"))
+    assert (found.use_case, found.confidence, found.reason, found.bypass) == ("stt", 1.0, "session", True)
+    assert (found.context_changed, found.because.note, found.because.session) == (True, PINNED, "agent")
+
+
+def test_1_a_pin_to_where_the_session_is_changes_nothing() -> None:
+    assert settled_unasked(a_turn(), pinned("agent")).context_changed is False
+
+
+def test_1_a_pin_is_obeyed_whatever_is_hinted_at() -> None:
+    found = settled_unasked(a_turn("stt", "agent", media=("image",)), pinned("stt"))
+    assert (found.use_case, found.reason, found.because.hint) == ("stt", "session", ("image",))
+
+
+def test_1_what_the_pinned_use_case_cannot_take_is_given_to_no_other() -> None:
+    found = decide(a_turn("multimodal", media=("image",)), pinned("stt"), unasked, a_policy())
+    assert found == NotTaken("stt")
+
+
+@pytest.mark.parametrize(("mode", "said"), [(False, None), (True, False)])
+def test_1_a_pin_is_no_bypass_where_that_is_off(mode: bool, said: bool | None) -> None:
+    found = settled_unasked(a_turn(), pinned("stt", bypass=said), bypass=mode)
+    assert (found.use_case, found.bypass) == ("stt", False)
+
+
 def test_2_media_that_admit_one_use_case_decide() -> None:
     found = settled(a_turn("multimodal", media=("image",)), ON_AGENT)
     assert (found.use_case, found.reason, found.confidence) == ("multimodal", "modality", 1.0)
@@ -158,6 +197,21 @@ def test_4_a_back_channel_is_classified_on_a_first_turn() -> None:
 @pytest.mark.parametrize("said", ["", BACK_CHANNEL])
 def test_4_without_bypass_every_turn_is_classified_and_the_guard_is_not_asked(said: str) -> None:
     assert needed_unasked(a_turn(said=said), ON_STT, bypass=False).because.session == "stt"
+
+
+def test_4_a_session_whose_bypass_is_off_is_classified_as_in_standard_mode() -> None:
+    off = Standing("agent", 0.7, bypass=False)
+    assert needed_unasked(a_turn(), off) == needed_unasked(a_turn(), ON_AGENT, bypass=False)
+    assert needed_unasked(a_turn(said=BACK_CHANNEL), off).turn.said == BACK_CHANNEL
+    assert settled_unasked(a_turn(said=NOTHING_SAID), off).bypass is False
+    assert settled_unasked(a_turn("agent", media=("image",)), off).reason == "modality"
+
+
+def test_4_a_session_whose_bypass_is_on_is_bypassed_in_standard_mode_too() -> None:
+    on = Standing("agent", 0.7, bypass=True)
+    found = decide(a_turn(), on, dict, a_policy(bypass=False))
+    assert isinstance(found, Decision)
+    assert (found.use_case, found.bypass) == ("agent", True)
 
 
 @pytest.mark.parametrize("said", ["", BACK_CHANNEL, NOTHING_SAID])
@@ -405,7 +459,38 @@ def decided(
     turn: Turn, standing: Standing | None, cues: Mapping[str, float], scores: Mapping[str, float], policy: Policy
 ) -> Decision:
     found = decide(turn, standing, lambda: cues, policy)
+    assert not isinstance(found, NotTaken)
     return settle(found, scores, standing, policy, True) if isinstance(found, NeedsScores) else found
+
+
+ASKED = st.builds(
+    Standing,
+    NAMES,
+    st.floats(0, 1),
+    st.frozensets(NAMES),
+    pinned=st.sampled_from(("", *ALL)),
+    bypass=st.none() | st.booleans(),
+)
+
+
+@given(turn=TURNS, standing=ASKED, cues=PROBABILITIES, scores=PROBABILITIES, policy=POLICIES)
+def test_whatever_comes_a_pin_is_obeyed_or_the_turn_refused_and_bypass_is_as_was_asked(
+    turn: Turn, standing: Standing, cues: dict[str, float], scores: dict[str, float], policy: Policy
+) -> None:
+    found = decide(turn, standing, lambda: cues, policy)
+    if isinstance(found, NotTaken):
+        assert turn.explicit is None
+        assert found.use_case == standing.pinned != ""
+        assert standing.pinned not in turn.admitted
+        return
+    if standing.pinned:
+        assert isinstance(found, Decision)
+        assert found.use_case == (turn.explicit or standing.pinned)
+    elif isinstance(found, NeedsScores):
+        found = settle(found, scores, standing, policy, True)
+    allowed = policy.bypass if standing.bypass is None else standing.bypass
+    assert allowed or not found.bypass
+    assert found.context_changed == (standing.use_case != found.use_case)
 
 
 @given(turn=TURNS, standing=STANDINGS, cues=PROBABILITIES, scores=PROBABILITIES, policy=POLICIES)

@@ -3,6 +3,7 @@ Does this turn stay with its session, and if not, where does it belong?
 
     decide(turn, standing, cues, policy) -> Decision     settled without the encoder
                                          -> NeedsScores  classify, then settle(...)
+                                         -> NotTaken     the session is pinned to what does not take what came
 
 Cues and scores of a later turn already weigh the session in: both come from heads that were trained on how people go on
 after a turn of the standing use case.
@@ -21,24 +22,27 @@ Scores = Mapping[str, float]  # use case -> probability
 NOTHING_SAID = "there is nothing to read in it"
 BACK_CHANNEL = "a word that answers, thanks or asks on"
 SECOND_OPINION = "the classifier was not sure: a language model decided"
+PINNED = "the session is pinned to its use case"
 NOT_TAKEN = "the session's use case does not take what came with this turn"
 
 
 class Turn(Struct, frozen=True):
     """What is known of a turn before anything is computed."""
 
-    admitted: tuple[str, ...]  # use cases that its media leave possible; never empty
+    admitted: tuple[str, ...]  # use cases that its media leave possible; of a pinned session, that can take them
     media: tuple[MediaKind, ...] = ()
     explicit: str | None = None
     said: str = ""  # why its words cannot lead elsewhere; empty if they can
 
 
 class Standing(Struct, frozen=True):
-    """The session's choice so far, and the use cases of its other lanes."""
+    """The session's choice so far, the use cases of its other lanes, and what a person asked of it."""
 
     use_case: str
     confidence: float
     earlier: frozenset[str] = frozenset()
+    pinned: str = ""  # the use case of all its turns; empty: none
+    bypass: bool | None = None  # in place of the policy's
 
 
 class Policy(Struct, frozen=True):
@@ -60,11 +64,20 @@ class NeedsScores(Struct, frozen=True):
     because: Because
 
 
-def decide(turn: Turn, standing: Standing | None, cues: Callable[[], Scores], policy: Policy) -> Decision | NeedsScores:
+class NotTaken(Struct, frozen=True):
+    """The session is pinned to *use_case*, none of whose models takes what came with the turn: it has to be refused."""
+
+    use_case: str
+
+
+def decide(
+    turn: Turn, standing: Standing | None, cues: Callable[[], Scores], policy: Policy
+) -> Decision | NeedsScores | NotTaken:
     """
     Settle the turn without the encoder if that is possible. *cues* gives the lexical guard's scores, when asked.
 
-    1. An explicit use case is obeyed.
+    1. An explicit use case is obeyed; else the one that the session is pinned to, whatever is said or hinted at. What
+       it cannot take is not given to another one, as the pin is somebody's word: the turn is refused.
     2. Media that admit one use case only decide.
     3. Nothing to read: the session stands, without one it is the default use case.
     4. No session, or bypass is off: classify.
@@ -77,6 +90,10 @@ def decide(turn: Turn, standing: Standing | None, cues: Callable[[], Scores], po
     because = Because(hint=turn.media, session=standing.use_case if standing else None)
     if turn.explicit is not None:  # 1
         return _chosen(turn.explicit, 1.0, "explicit", standing, because)
+    if standing is not None:
+        policy = _of_session(standing, policy)
+        if standing.pinned:
+            return _pinned(turn, standing, because, policy)
     if turn.media and len(turn.admitted) == 1:  # 2
         return _by_media(turn, standing, because, policy)
     if turn.said == NOTHING_SAID and not turn.media:  # 3
@@ -152,6 +169,17 @@ class _Chooser(Struct, frozen=True):
     def take(self, use_case: str, reason: Reason) -> Decision:
         found = _chosen(use_case, self.among[use_case], reason, self.standing, self.needed.because)
         return replace(found, scores=self.among)
+
+
+def _of_session(standing: Standing, policy: Policy) -> Policy:
+    return policy if standing.bypass in (None, policy.bypass) else replace(policy, bypass=bool(standing.bypass))
+
+
+def _pinned(turn: Turn, standing: Standing, because: Because, policy: Policy) -> Decision | NotTaken:
+    if standing.pinned not in turn.admitted:
+        return NotTaken(standing.pinned)
+    found = _chosen(standing.pinned, 1.0, "session", standing, replace(because, note=PINNED))
+    return replace(found, bypass=policy.bypass)
 
 
 def _by_media(turn: Turn, standing: Standing | None, because: Because, policy: Policy) -> Decision:
