@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
+from fastapi_offline import FastAPIOffline
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
@@ -24,7 +25,7 @@ from smart_router.api.ops import Ops, ops_routes
 from smart_router.api.route import RouteApi
 from smart_router.api.schema import install_schema
 from smart_router.api.server import DRAIN
-from smart_router.api.sessions import session_routes
+from smart_router.api.sessions import Sessions, session_routes
 from smart_router.api.visit import Desk
 from smart_router.chooser import Chooser
 from smart_router.classify.classifier import Classifier
@@ -55,6 +56,7 @@ from smart_router.upstream.fleet import Fleet
 log = structlog.get_logger("app")
 
 GC_THRESHOLDS = (10_000, 20, 20)  # allocations before a collection, younger collections before an older one
+DOCS_FILES = "/docs-files"  # scripts and styles of /docs
 DESCRIPTION = "Session-aware smart routing for LLM serving."
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[dict[str, object]]]
 DATA_PLANE = ("/route", "/classify", CHAT_PATH, *APIS)
@@ -154,14 +156,21 @@ def _plan(house: House, registry: Registry, classifier: Classifier, identity: st
     pipeline = Pipeline(settings, chooser, store, fleet, opener, metrics, house.observers, shadow)
     route, openai = RouteApi(pipeline, house.desk, registry), OpenAIApi(pipeline, house.desk, registry)
 
-    control_plane = FastAPI(title="smart-router", version=__version__, description=DESCRIPTION)
+    control_plane = FastAPIOffline(
+        title="smart-router",
+        version=__version__,
+        description=DESCRIPTION,
+        redoc_url=None,  # it loads a picture from elsewhere
+        static_url=DOCS_FILES,
+        swagger_ui_parameters={"validatorUrl": None},
+    )
     install_error_handlers(control_plane)
     install_schema(control_plane)
-    control_plane.include_router(session_routes(store, door, settings.routing_mode))
+    control_plane.include_router(session_routes(Sessions(store, chooser, registry, settings), door, settings))
     standing = Standing(registry, fleet, house.manager)
     ops = Ops(registry, fleet, store, classifier, house.shared_stats, metrics, house.drain, standing)
     control_plane.include_router(ops_routes(ops, door))
-    control_plane.include_router(model_routes(Catalogue(registry, fleet, standing), door))
+    control_plane.include_router(model_routes(Catalogue(registry, chooser, fleet, standing), door))
     control_plane.include_router(lifecycle_routes(standing, house.manager, door, settings))
     control_plane.include_router(admin)
     data_plane: dict[str, Handler] = dict.fromkeys(DATA_PLANE, openai)

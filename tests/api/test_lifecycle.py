@@ -24,6 +24,7 @@ from smart_router.api.errors import install_error_handlers
 from smart_router.api.lifecycle import lifecycle_routes
 from smart_router.api.models import Catalogue, model_routes
 from smart_router.api.ops import Ops, ops_routes
+from smart_router.chooser import Chooser
 from smart_router.decide.swap import STATES, State
 from smart_router.errors import (
     BackendUnreachable,
@@ -39,6 +40,8 @@ from smart_router.errors import (
 from smart_router.lifecycle.base import ModelReport
 from smart_router.lifecycle.standing import Standing
 from smart_router.observe.metrics import Metrics
+from smart_router.observe.shared_stats import SharedStats
+from smart_router.observe.stats import Stats
 from smart_router.process import Drain
 from smart_router.registry import Group, Registry
 from smart_router.upstream import KINDS
@@ -150,12 +153,12 @@ class World:
         door = Door(KeyRing(self.settings, registry.use_cases, registry.models))
         store: Any = SimpleNamespace(kind="embedded", degraded=False)
         classifier: Any = SimpleNamespace(kind="hybrid", trouble="")
-        stats: Any = None
+        stats, chooser = SharedStats(Stats(), None), Chooser(registry, classifier, self.settings)
         self.ops = Ops(registry, self.fleet, store, classifier, stats, self.metrics, Drain(), standing)
         self.app = FastAPI()
         install_error_handlers(self.app)
         self.app.include_router(ops_routes(self.ops, door))
-        self.app.include_router(model_routes(Catalogue(registry, self.fleet, standing), door))
+        self.app.include_router(model_routes(Catalogue(registry, chooser, self.fleet, standing), door))
         routes = lifecycle_routes(standing, self.manager, door, self.settings, soon_s=soon_s, late_s=late_s)
         self.app.include_router(routes)
 
@@ -246,6 +249,28 @@ async def test_a_model_that_the_manager_does_not_know_yet_is_unknown(upstream: F
     world = World(upstream)
     del world.manager.reports[LONE]
     assert states(world)[LONE] == "unknown"
+
+
+async def test_who_may_see_statistics_sees_how_the_models_stand_too(upstream: FakeUpstream, tmp_path: Path) -> None:
+    key, entry = new_entry("page", ["route"])
+    change_keys(tmp_path / "keys.json", lambda _: [entry])
+    world = World(upstream, api_keys_file=tmp_path / "keys.json")
+    world.manager.become(BIG, in_flight=2)
+    world.manager.in_line[SMALL] = 4
+    async with served(world, key) as client:
+        told = (await client.get("/stats")).json()
+        assert (await client.get("/models")).status_code == 403
+    assert list(told["model_states"]) == [BIG, UP, SMALL, LONE]
+    assert told["model_states"][BIG] == {
+        "state": "awake", "group": "gpu0", "lifecycle": "sleep", "in_flight": 2, "waiting": 0
+    }  # fmt: skip
+    small = told["model_states"][SMALL]
+    assert (small["state"], small["waiting"]) == ("sleeping", 4)
+    assert told["model_groups"] == {
+        "gpu0": {"max_resident": 2, "residents": [BIG, UP], "room": 0},
+        LONE: {"max_resident": 1, "residents": [], "room": 1},
+    }
+    assert "http://" not in str(told), "nor where they are"
 
 
 # only by administrators

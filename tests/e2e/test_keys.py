@@ -1,5 +1,6 @@
 """Many keys: each has its own sessions, is for what it is for, and comes and goes while the router runs."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from smart_router.access.keyfile import Entry, change_keys, digest_of, new_entry
 from smart_router.types import Scope
 
 from .asking import CHAT, FOLLOW_UP, PYTHON, a_session, saying
-from .models import Models
+from .models import AGENT, AUDIO, MULTIMODAL, Models
 from .routers import Router, a_client, a_registry, running_router, until
 
 pytestmark = pytest.mark.usefixtures("models")  # without the faults that other tests leave
@@ -25,6 +26,8 @@ EVERY_PATH = [
     ("POST", "/v1/embeddings", {"model": "auto", "input": "x"}),
     ("GET", "/sessions/x", None),
     ("DELETE", "/sessions/x", None),
+    ("PATCH", "/sessions/x", {"use_case": None}),
+    ("GET", "/sessions", None),
     ("GET", "/v1/responses/resp_1", None),
 ]
 
@@ -86,12 +89,12 @@ def test_one_id_is_two_sessions_for_two_keys(two: tuple[Router, Router]) -> None
     assert (ann.session(id)["request_count"], bob.session(id)["request_count"]) == (2, 1)
 
 
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PATCH"])
 def test_anothers_session_is_as_unknown_as_one_that_never_was(two: tuple[Router, Router], method: str) -> None:
     ann, bob = two
-    id = a_session()
+    id, body = a_session(), {"use_case": "tts"} if method == "PATCH" else None
     ann.answer(PYTHON, session_id=id)
-    theirs, nobodys = (bob.http.request(method, f"/sessions/{name}") for name in (id, a_session()))
+    theirs, nobodys = (bob.http.request(method, f"/sessions/{name}", json=body) for name in (id, a_session()))
     assert (theirs.status_code, theirs.json() | {"request_id": 0}) == (404, nobodys.json() | {"request_id": 0})
     assert ann.knows(id)
 
@@ -162,6 +165,56 @@ def test_nor_does_a_model_that_it_is_not_for(door: Keyed, models: Models) -> Non
     refused(small.route(PYTHON), 403, "not for Qwen/Qwen2.5-7B-Instruct")
     refused(small.post(CHAT, saying(PYTHON) | {"model": "Qwen/Qwen2.5-VL-7B-Instruct"}), 403, "Qwen/Qwen2-Audio-7B")
     assert models.requests() == before
+
+
+def test_a_named_model_is_asked_as_the_first_use_case_that_the_key_is_for(door: Keyed) -> None:
+    viewer = door.client(door.key(use_cases=("video",)))
+    answer = viewer.post(CHAT, saying(PYTHON) | {"model": MULTIMODAL})
+    assert (answer.status_code, answer.headers["x-route-use-case"]) == (200, "video")
+
+
+def models_of(client: Router, path: str = "/v1/models") -> dict[str, list[str]]:
+    return {entry["id"]: entry["resolves_to"] for entry in client.get(path)["data"]}
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/api/models"])
+def test_the_list_of_models_is_what_the_key_is_for(door: Keyed, path: str) -> None:
+    everything = models_of(door.client(door.key()), path)
+    assert everything.keys() >= {"auto", "agent", "tts", "video", AGENT, AUDIO, MULTIMODAL}
+    reader = door.client(door.key(use_cases=("tts", "agent")))
+    assert models_of(reader, path).keys() == {"auto", "agent", "tts", AGENT, AUDIO}
+    assert models_of(reader, path)["auto"] == [AGENT, AUDIO]
+    seer = door.client(door.key(models=(MULTIMODAL,)))
+    assert models_of(seer, path).keys() == {"auto", "avatar", "multimodal", "video", MULTIMODAL}
+    both = door.client(door.key(use_cases=("agent", "video"), models=(MULTIMODAL,)))
+    assert models_of(both, path) == {"auto": [MULTIMODAL], "video": [MULTIMODAL], MULTIMODAL: [MULTIMODAL]}
+    neither = door.client(door.key(use_cases=("agent",), models=(MULTIMODAL,)))
+    assert models_of(neither, path) == {"auto": []}
+
+
+def test_all_that_the_list_names_may_be_asked_for_and_nothing_else(door: Keyed) -> None:
+    client = door.client(door.key(use_cases=("tts", "video")))
+    everything, allowed = models_of(door.client(door.key())), models_of(client)
+    for name in everything.keys() - {"auto"}:
+        status = client.post(CHAT, saying(PYTHON) | {"model": name}).status_code
+        assert status == (200 if name in allowed else 403), name
+
+
+@pytest.mark.parametrize("name", ["agent", AGENT, "multimodal"])
+def test_a_model_that_the_key_is_not_for_is_as_unknown_as_one_that_is_not_there(door: Keyed, name: str) -> None:
+    client = door.client(door.key(use_cases=("tts",)))
+    theirs, nobodys = (client.http.get(f"/v1/models/{one}") for one in (name, "nobodys"))
+    assert theirs.status_code == 404
+    same = nobodys.text.replace("nobodys", name)
+    assert theirs.json() | {"request_id": ""} == json.loads(same) | {"request_id": ""}
+    assert AGENT not in nobodys.text
+    assert client.get(f"/v1/models/{AUDIO}")["id"] == AUDIO
+    assert client.get("/v1/models/auto")["resolves_to"] == [AUDIO]
+
+
+def test_whether_the_chat_can_be_used_needs_no_key(door: Keyed) -> None:
+    with a_client(door.url) as http:
+        assert set(http.get("/api/healthz").json()["details"]["models"]) >= {AGENT, AUDIO, MULTIMODAL}
 
 
 # keys come and go

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -177,10 +178,59 @@ def test_metrics_are_plain_text_for_prometheus(embedded_router: Router) -> None:
     assert response.headers["content-type"].startswith("text/plain")
 
 
-def test_docs_are_a_page(embedded_router: Router) -> None:
+class Loads(HTMLParser):
+    """What a page loads, by address, and the text of its own scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.scripts: list[str] = []
+        self._in_script = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._in_script = tag == "script"
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "data", "action")]
+
+    def handle_data(self, data: str) -> None:
+        if self._in_script:
+            self.scripts.append(data)
+
+
+def test_docs_load_nothing_from_elsewhere(embedded_router: Router) -> None:
     response = embedded_router.http.get("/docs")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/html")
+    page = Loads(response.text)
+    assert len(page.addresses) >= 3, "a script, a style and a picture"
+    for address in page.addresses:
+        assert re.match("/[^/]", address), address
+        assert embedded_router.http.get(address).status_code == 200, address
+    (script,) = (script for script in page.scripts if script.strip())
+    assert "'/openapi.json'" in script
+    assert '"validatorUrl": null' in script, "else it asks one on the internet"
+    assert not re.search(r"https?://|'//", script)
+    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+
+
+def test_files_of_the_docs_are_what_they_say_and_no_part_of_the_api(embedded_router: Router) -> None:
+    page = Loads(embedded_router.http.get("/docs").text)
+    kinds = {"js": "javascript", "css": "text/css", "png": "image/png"}
+    for address in page.addresses:
+        assert kinds[address.rpartition(".")[2]] in embedded_router.http.get(address).headers["content-type"]
+    folder = page.addresses[0].rpartition("/")[0]
+    for path in ("nothing.js", "../../pyproject.toml", "%2e%2e/__init__.py", ""):
+        assert embedded_router.http.get(f"{folder}/{path}").status_code == 404
+    assert not [path for path in embedded_router.get("/openapi.json")["paths"] if path.startswith((folder, "/docs"))]
+    assert embedded_router.http.get("/redoc").status_code == 404
+
+
+def test_stats_tell_how_the_models_stand(embedded_router: Router) -> None:
+    told = embedded_router.get("/stats")
+    assert told["model_states"].keys() == MODEL_IDS
+    for state in told["model_states"].values():
+        assert state == {"state": "awake", "lifecycle": "always", "group": state["group"], "in_flight": 0, "waiting": 0}
+    assert told["model_groups"] == {}, "nobody comes and goes"
 
 
 def test_the_schema_describes_both_planes(embedded_router: Router) -> None:
@@ -188,7 +238,7 @@ def test_the_schema_describes_both_planes(embedded_router: Router) -> None:
     methods = {(re.sub(r"{\w+}", "{}", path), method) for path, item in schema["paths"].items() for method in item}
     assert methods >= {
         *(("/route", "post"), ("/classify", "post")),
-        *(("/sessions/{}", "get"), ("/sessions/{}", "delete")),
+        *(("/sessions", "get"), *(("/sessions/{}", method) for method in ("get", "patch", "delete"))),
         *((path, "get") for path in ("/stats", "/health", "/livez", "/ready", "/use-cases", "/metrics")),
     }
 

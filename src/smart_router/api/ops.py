@@ -12,7 +12,7 @@ from smart_router.classify.classifier import Classifier
 from smart_router.decide.swap import STATES
 from smart_router.errors import StoreUnavailable
 from smart_router.lifecycle.base import ModelReport
-from smart_router.lifecycle.standing import Standing
+from smart_router.lifecycle.standing import GroupReport, Standing
 from smart_router.observe.metrics import Metrics
 from smart_router.observe.shared_stats import SharedStats
 from smart_router.process import Drain
@@ -64,7 +64,13 @@ class Ops:
         return "" if able else "no model can answer yet"
 
     async def stats(self) -> dict[str, Any]:
-        return await self._stats.report()
+        """With how the models stand, as this router sees it."""
+        models, groups = self._standing.models(), self._standing.groups()
+        standing = {
+            "model_states": {report.id: _state(report, self._standing.waiting(report.id)) for report in models},
+            "model_groups": {group.id: _group(group) for group in groups},
+        }
+        return await self._stats.report() | standing
 
     async def forget_stats(self) -> None:
         """
@@ -133,6 +139,20 @@ class Ops:
         return "degraded" if self._store.degraded else "connected"
 
 
+def _state(report: ModelReport, waiting: int) -> dict[str, Any]:
+    return {
+        "state": report.state,
+        "group": report.group,
+        "lifecycle": report.lifecycle,
+        "in_flight": report.in_flight,
+        "waiting": waiting,
+    }
+
+
+def _group(group: GroupReport) -> dict[str, Any]:
+    return {"max_resident": group.max_resident, "residents": list(group.residents), "room": group.room}
+
+
 def ops_routes(ops: Ops, door: Door) -> APIRouter:
     routes = APIRouter(tags=["operations"])
 
@@ -159,7 +179,10 @@ def ops_routes(ops: Ops, door: Door) -> APIRouter:
 
     @routes.get("/stats")
     async def stats(request: Request) -> dict[str, Any]:
-        """Counts and averages (seconds) over all routers; `scope` is `replica` where it is this one's alone."""
+        """
+        Counts and averages (seconds) over all routers; `scope` is `replica` where it is this one's alone. How models
+        stand (`model_states`) and who takes the room of each group (`model_groups`) is always as this router sees it.
+        """
         door.enter(request.scope)
         return await ops.stats()
 
