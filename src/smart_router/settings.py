@@ -104,7 +104,10 @@ class Settings(BaseSettings):
     session_timeout: int = Field(1800, ge=1, le=30 * 24 * 3600)
     """That a session lives after its last turn."""
     max_sessions: int = Field(50_000, ge=1, le=10_000_000)
-    """Sessions that the embedded store holds; the least recently used make room."""
+    """
+    Sessions that the embedded store holds; the least recently used make room. With Redis, of each caller so many are
+    listed by `GET /sessions`.
+    """
     max_sessions_bytes: int = Field(256 * 1024 * 1024, ge=1024 * 1024, le=1024**4)
     """What the embedded store may fill; likewise."""
     memory_turns: int = Field(10, ge=0, le=200)
