@@ -52,6 +52,7 @@ from smart_router.sessions.base import SessionStore
 from smart_router.settings import Settings, environment, load_settings
 from smart_router.shadow import Shadow
 from smart_router.upstream.fleet import Fleet
+from smart_router.web.files import page_files
 
 log = structlog.get_logger("app")
 
@@ -175,8 +176,25 @@ def _plan(house: House, registry: Registry, classifier: Classifier, identity: st
     control_plane.include_router(admin)
     data_plane: dict[str, Handler] = dict.fromkeys(DATA_PLANE, openai)
     data_plane |= {"/route": route.route, "/classify": route.classify, "/v1/models": control_plane}
+    data_plane |= page_files(lambda: _about(house, registry))
     front = Front(data_plane, control_plane, {"/v1/models/": control_plane, "/v1/": openai})
     return Plan(registry, classifier, identity, shadow, front)
+
+
+def _about(house: House, registry: Registry) -> dict[str, object]:
+    """What the playground may know before it has a key: how to ask, and how much."""
+    settings, defaults = house.settings, registry.defaults
+    return {
+        "name": "smart-router",
+        "version": __version__,
+        "key_needed": not house.keys.open,
+        "max_body_bytes": settings.max_body_bytes,
+        "max_query_chars": settings.max_query_chars,
+        "max_attachments": settings.max_attachments,
+        "session_timeout_s": settings.session_timeout,
+        "max_tokens": defaults.max_tokens,
+        "temperature": defaults.temperature,
+    }
 
 
 def _shadow(house: House, registry: Registry, classifier: Classifier) -> Shadow | None:

@@ -1,0 +1,92 @@
+// The conversation that is shown, and where it is scrolled to.
+import { announce } from "./announcer.js";
+import { byId, fill } from "./dom.js";
+import { firstWords, shortModel } from "./format.js";
+import { TurnView } from "./turn_view.js";
+
+const NEAR_PX = 120; // of the end: then it is followed
+const SAID = 300; // characters of an answer that are read out
+
+export class Transcript {
+  #views = new Map();
+  #waiting = new Set();
+  #frame = 0;
+
+  constructor(sessions, actions) {
+    this.sessions = sessions;
+    this.actions = actions;
+    this.list = byId("transcript");
+    this.scroller = byId("scroller");
+    sessions.addEventListener("shown", () => this.draw());
+    sessions.addEventListener("turn", ({ detail }) => this.#heard(detail));
+    this.draw();
+  }
+
+  draw() {
+    const { shown } = this.sessions;
+    for (const view of this.#views.values()) view.close();
+    this.#views.clear();
+    const views = shown.turns.map((turn, i) => this.#view(turn, i));
+    fill(this.list, views.map(({ element }) => element));
+    byId("empty").hidden = shown.turns.length > 0;
+    this.#toEnd();
+  }
+
+  #view(turn, i) {
+    const { shown } = this.sessions;
+    const before = shown.turns.slice(0, i).findLast(({ decision }) => decision)?.decision.use_case ?? null;
+    const view = new TurnView(shown, turn, before, this.actions);
+    this.#views.set(turn.id, view);
+    return view;
+  }
+
+  /** At most once a frame, however fast the words come. */
+  #heard({ session, turn }) {
+    if (session === this.sessions.shown) {
+      this.#waiting.add(turn);
+      if (!this.#frame) this.#frame = requestAnimationFrame(() => this.#drawWaiting());
+    }
+    if (turn.state === "done" || turn.state === "failed") announceEnd(session, turn, session === this.sessions.shown);
+  }
+
+  #drawWaiting() {
+    this.#frame = 0;
+    const follow = this.#isNearEnd();
+    let added = false;
+    for (const turn of this.#waiting) {
+      const at = this.sessions.shown.turns.indexOf(turn);
+      if (at < 0) continue;
+      const view = this.#views.get(turn.id);
+      if (view) {
+        view.update();
+      } else {
+        this.list.append(this.#view(turn, at).element);
+        added = true;
+      }
+    }
+    this.#waiting.clear();
+    byId("empty").hidden = this.sessions.shown.turns.length > 0;
+    if (follow || added) this.#toEnd();
+  }
+
+  #isNearEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_PX;
+  }
+
+  #toEnd() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+}
+
+let last = null;
+
+function announceEnd(session, turn, isShown) {
+  const what = `${turn.id} ${turn.state} ${turn.totalMs}`;
+  if (last === what) return;
+  last = what;
+  if (turn.state === "failed") return announce(`${turn.trouble?.title ?? "It failed."} ${turn.trouble?.advice ?? ""}`);
+  const { use_case: useCase = "", selected_model: model = "" } = turn.decision ?? {};
+  const said = isShown ? firstWords(turn.text, SAID) : `in the session ${session.name}`;
+  return announce(`Answer from ${useCase}, ${shortModel(model)}: ${said}`);
+}
