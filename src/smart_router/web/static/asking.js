@@ -6,6 +6,7 @@ import { Trouble, tooLarge } from "./trouble.js";
 
 export class Asking {
   #stops = new Map(); // turn id -> AbortController
+  leaving = false; // the page goes: what breaks off now is no failure, and is read as interrupted next time
 
   constructor(sessions, preferences, about) {
     this.sessions = sessions;
@@ -45,6 +46,7 @@ export class Asking {
       const record = await streamRoute(JSON.stringify(this.body(session, turn, true)), heard, stop.signal);
       this.#change(session, turn, { state: "done", record, totalMs: performance.now() - began });
     } catch (error) {
+      if (this.leaving) return;
       const totalMs = performance.now() - began;
       if (stop.signal.aborted) this.#change(session, turn, { state: "stopped", totalMs });
       else this.#change(session, turn, { state: "failed", totalMs, trouble: troubleOf(error) });

@@ -31,12 +31,16 @@ function useCaseRows(found) {
   return rows.sort((a, b) => b.requests - a.requests);
 }
 
-/** By `model_states` or `models.*.state` of the statistics, else by the replicas of `/health`. */
+/** As the statistics say, where they do; a model whose servers are unwell by `/health` is that, whatever it was told to be. */
 function modelRows(stats, health) {
-  const states = { ...objectOf(stats.model_states) };
-  for (const [id, part] of Object.entries(objectOf(stats.models))) if (part?.state !== undefined) states[id] ??= part.state;
-  const told = Object.entries(states).map(([id, state]) => ({ id, state: wordOf(state), inFlight: numberOr0(state?.in_flight), trouble: textOf(state?.trouble) }));
-  return told.length ? told : healthRows(objectOf(health?.model_endpoints));
+  const seen = healthRows(objectOf(health?.model_endpoints));
+  const told = Object.entries(objectOf(stats.model_states));
+  if (!told.length) return seen;
+  return told.map(([id, { state, in_flight: inFlight, waiting } = {}]) => {
+    const row = { id, state: textOf(state) || "unknown", inFlight: numberOr0(inFlight), waiting: numberOr0(waiting), trouble: "" };
+    const unwell = seen.find((one) => one.id === id && moodOf(one.state) === "bad");
+    return unwell ? { ...row, state: unwell.state, trouble: unwell.trouble } : row;
+  });
 }
 
 /** A model's best replica speaks for it. */
@@ -45,7 +49,7 @@ function healthRows(groups) {
   for (const replica of Object.values(groups).flatMap((group) => (Array.isArray(group?.replicas) ? group.replicas : []))) {
     if (typeof replica?.model !== "string") continue;
     const state = replica.resting === true && replica.status === "healthy" ? "resting" : textOf(replica.status) || "unknown";
-    const row = { id: replica.model, state, inFlight: numberOr0(replica.in_flight), trouble: textOf(replica.trouble) };
+    const row = { id: replica.model, state, inFlight: numberOr0(replica.in_flight), waiting: 0, trouble: textOf(replica.trouble) };
     const known = rows.get(row.id);
     rows.set(row.id, known ? better(known, row) : row);
   }
@@ -57,18 +61,17 @@ function better(a, b) {
   return { ...best, inFlight: a.inFlight + b.inFlight };
 }
 
-const RANKS = ["healthy", "awake", "ready", "resting", "waking", "loading", "asleep", "sleeping", "unknown"];
+const RANKS = ["healthy", "resting", "asleep", "unknown"];
 const rank = (state) => (RANKS.includes(state) ? RANKS.indexOf(state) : RANKS.length);
 
 /** `good`, `rest` (it will come when it is needed), `bad` or `unknown`. */
 export function moodOf(state) {
-  if (["healthy", "awake", "ready", "running", "always", "loaded"].includes(state)) return "good";
-  if (["asleep", "sleeping", "waking", "loading", "resting", "falling_asleep"].includes(state)) return "rest";
-  if (["unhealthy", "failed", "down"].includes(state)) return "bad";
+  if (["healthy", "awake"].includes(state)) return "good";
+  if (["asleep", "sleeping", "waking", "loading", "draining", "resting"].includes(state)) return "rest";
+  if (["unhealthy", "failed"].includes(state)) return "bad";
   return "unknown";
 }
 
 const objectOf = (value) => (value !== null && typeof value === "object" && !Array.isArray(value) ? value : {});
 const textOf = (value) => (typeof value === "string" ? value : "");
-const wordOf = (state) => (typeof state === "string" ? state : textOf(state?.state) || textOf(state?.status) || "unknown");
 const timeOf = (value) => (typeof value === "number" && value > 0 ? value : null);

@@ -40,8 +40,8 @@ export class LivePanel {
   async #look() {
     if (this.keyNeeded && !hasKey()) return this.#askForKey();
     try {
-      const stats = await ask("GET", "stats");
-      this.#draw(liveNumbers(stats, await healthUnlessTold(stats)));
+      const [stats, health] = await Promise.all([ask("GET", "stats"), healthIfTold()]);
+      this.#draw(liveNumbers(stats, health));
     } catch (error) {
       this.#drawTrouble(error);
     }
@@ -78,9 +78,7 @@ export class LivePanel {
   }
 }
 
-/** Where the statistics say nothing of the models, the health of their servers does. */
-async function healthUnlessTold(stats) {
-  if (stats.model_states) return null;
+async function healthIfTold() {
   try {
     return await ask("GET", "health");
   } catch {
@@ -128,11 +126,11 @@ function lately(samples) {
 
 function models({ models: rows }) {
   if (!rows.length) return null;
-  const items = rows.map(({ id, state, inFlight, trouble }) =>
+  const items = rows.map(({ id, state, inFlight, waiting, trouble }) =>
     el("li", { title: trouble || id },
       el("span", { class: `lamp ${moodOf(state)}`, "aria-hidden": "true" }),
       el("span", { class: "model-name" }, shortModel(id)),
-      el("span", { class: "model-state" }, inFlight > 0 ? `${state}, ${count(inFlight)} running` : state)));
+      el("span", { class: "model-state" }, [state, inFlight > 0 && `${count(inFlight)} running`, waiting > 0 && `${count(waiting)} waiting`].filter(Boolean).join(", "))));
   return el("section", { class: "live-part" }, el("h3", {}, "Models"), el("ul", { class: "models" }, items));
 }
 

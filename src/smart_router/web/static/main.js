@@ -69,7 +69,11 @@ function listen() {
   sessions.addEventListener("trimmed", () => notify("storage", "This browser's storage was full.", "The oldest transcripts here were dropped to make room."));
   if (sessions.damaged) notify("storage", "What this browser had kept was damaged.", `${sessions.damaged === 1 ? "One transcript was" : `${sessions.damaged} transcripts were`} dropped; the router's own sessions are not touched.`);
   addEventListener("storage", ({ key }) => sessions.heardOfEntry(key));
-  addEventListener("pagehide", () => sessions.saveAll());
+  addEventListener("pagehide", () => {
+    asking.leaving = true;
+    sessions.saveAll();
+  });
+  addEventListener("pageshow", () => (asking.leaving = false));
   fill(byId("suggestions"), suggestions((text) => composer.suggest(text)));
   drawTitle();
   drawTheme();

@@ -35,11 +35,7 @@ export class Shelf {
     const text = JSON.stringify({ version: VERSION, ...written(session) });
     const trimmed = this.#trim(session.id);
     if (this.#write(PREFIX + session.id, text)) return trimmed ? "trimmed" : "kept";
-    for (const name of this.#expendable(session.id)) {
-      this.#remove(name);
-      if (this.#write(PREFIX + session.id, text)) return "trimmed";
-    }
-    return "full";
+    return this.#makeRoom(session.id, text) ? "trimmed" : "full";
   }
 
   remove(id) {
@@ -52,6 +48,18 @@ export class Shelf {
 
   one(id) {
     return this.#read(PREFIX + id);
+  }
+
+  /** The oldest go; where even that is not enough, they come back. */
+  #makeRoom(id, text) {
+    const gone = [];
+    for (const name of this.#expendable(id)) {
+      gone.push([name, this.storage.getItem(name)]);
+      this.#remove(name);
+      if (this.#write(PREFIX + id, text)) return true;
+    }
+    for (const [name, kept] of gone) this.#write(name, kept);
+    return false;
   }
 
   #names() {

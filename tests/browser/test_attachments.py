@@ -1,0 +1,161 @@
+"""Files by each way in, as the models get them; the microphone; what cannot be attached."""
+
+import base64
+import io
+import re
+import wave
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Playwright, expect
+
+from tests.e2e.asking import a_png, a_sound, a_wav
+from tests.e2e.models import Models, parts
+from tests.e2e.routers import BODY_LIMIT, Router
+
+from .chromium import a_browser
+from .conftest import Opener
+from .playground import Playground
+
+PNG = base64.b64decode(a_png())
+MP4 = b"\0\0\0\x18ftypmp42" + bytes(32)
+DROP = """(target, files) => {
+    const transfer = new DataTransfer();
+    for (const {name, type, data} of files) transfer.items.add(new File([Uint8Array.from(atob(data), c => c.charCodeAt(0))], name, {type}));
+    for (const event of ['dragenter', 'dragover', 'drop']) target.dispatchEvent(new DragEvent(event, {bubbles: true, cancelable: true, dataTransfer: transfer}));
+}"""
+PASTE = """(target, {name, type, data}) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([Uint8Array.from(atob(data), c => c.charCodeAt(0))], name, {type}));
+    target.dispatchEvent(new ClipboardEvent('paste', {bubbles: true, cancelable: true, clipboardData: transfer}));
+}"""
+
+
+def test_a_picture_from_the_file_picker_reaches_the_model(playground: Playground, models: Models) -> None:
+    playground.attach("dot.png", "image/png", PNG)
+    turn = playground.ask("What is in this picture?")
+    expect(turn.get_by_role("list", name="Decision")).to_contain_text(re.compile("multimodal.*by attachment", re.DOTALL))
+    expect(turn.get_by_role("list", name="Attachments")).to_contain_text("dot.png")
+    [part] = parts(models.multimodal.received()[-1], "image_url")
+    assert part["image_url"]["url"] == f"data:image/png;base64,{a_png()}"
+    expect(playground.attached).to_have_count(0)
+
+
+def test_a_video_and_a_sound_reach_the_models_that_take_them(playground: Playground, models: Models) -> None:
+    playground.attach("clip.mp4", "video/mp4", MP4)
+    turn = playground.ask("What happens in this clip?")
+    expect(turn.get_by_role("list", name="Decision")).to_contain_text("video")
+    assert parts(models.multimodal.received()[-1], "video_url")
+    playground.attach("note.wav", "audio/wav", a_sound(32_000))
+    turn = playground.ask("Write down what is said")
+    expect(turn.get_by_role("list", name="Decision")).to_contain_text("stt")
+    expect(turn.locator("audio")).to_be_visible()
+    assert models.audio.received()
+
+
+def test_files_can_be_dropped_and_pasted(playground: Playground) -> None:
+    dropped = [{"name": "a.png", "type": "image/png", "data": a_png()}, {"name": "b.wav", "type": "audio/wav", "data": a_wav()}]
+    playground.page.locator("#scroller").evaluate(DROP, dropped)
+    expect(playground.attached).to_have_count(2)
+    expect(playground.page.locator("#drop")).to_be_hidden()
+    playground.box.evaluate(PASTE, {"name": "shot.png", "type": "image/png", "data": a_png()})
+    expect(playground.attached).to_have_count(3)
+    playground.button("Remove b.wav").click()
+    expect(playground.attached).to_have_count(2)
+
+
+def test_an_address_is_given_to_the_router_and_not_fetched_here(playground: Playground) -> None:
+    playground.button("Attach by address").click()
+    address = playground.page.get_by_label("Address", exact=True)
+    address.fill("javascript:alert(1)")
+    playground.button("Attach").click()
+    expect(playground.page.get_by_role("dialog")).to_contain_text("begins with https://")
+    address.fill("https://example.org/clip.mp4?x=1")
+    expect(playground.page.get_by_label("What it is")).to_have_value("video")
+    playground.button("Attach").click()
+    expect(playground.attached).to_contain_text("example.org")
+    with playground.page.expect_request("**/route") as sent:
+        playground.send("What happens here?")
+    assert sent.value.post_data_json["attachments"] == [{"type": "video", "url": "https://example.org/clip.mp4?x=1"}]
+    expect(playground.page.locator(".turn.under-way")).to_have_count(0)
+    playground.watch.provoked(400)  # where this machine cannot look the name up
+
+
+def test_what_is_no_medium_is_refused_in_words_and_the_rest_is_kept(playground: Playground) -> None:
+    playground.box.fill("Look at this")
+    playground.page.set_input_files("#files", [
+        {"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"},
+        {"name": "dot.png", "mimeType": "image/png", "buffer": PNG},
+        {"name": "nothing.png", "mimeType": "image/png", "buffer": b""},
+    ])  # fmt: skip
+    expect(playground.notices).to_contain_text("“nothing.png” is empty")
+    expect(playground.attached).to_have_count(1)
+    playground.page.set_input_files("#files", [{"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}])
+    expect(playground.notices).to_contain_text("“report.pdf” is not a picture, a sound or a video")
+    expect(playground.box).to_have_value("Look at this")
+
+
+def test_what_is_too_large_is_told_before_it_is_sent(playground: Playground, models: Models) -> None:
+    playground.page.set_input_files("#files", [{"name": "big.png", "mimeType": "image/png", "buffer": PNG + bytes(BODY_LIMIT)}])
+    expect(playground.notices).to_contain_text("the router takes 1.0 MB")
+    expect(playground.attached).to_have_count(0)
+    for name in ("one.png", "two.png"):  # each fits, both do not
+        playground.attach(name, "image/png", PNG + bytes(BODY_LIMIT // 2))
+    playground.send("What is in these?")
+    expect(playground.notices).to_contain_text("the router takes 1.0 MB")
+    expect(playground.box).to_have_value("What is in these?")
+    expect(playground.attached).to_have_count(2)
+    assert models.requests() == 0 and not any(url.endswith("/route") for url in playground.watch.urls)
+
+
+def test_a_recording_is_heard_first_and_arrives_as_wav(playground: Playground, models: Models) -> None:
+    playground.button("Record from the microphone").click()
+    expect(playground.page.get_by_role("timer")).to_have_text(re.compile("0:0[1-9]"))
+    playground.button("Keep").click()
+    expect(playground.attached.locator("audio")).to_be_visible()
+    playground.ask("Write down what is said")
+    [part] = parts(models.audio.received()[-1], "audio_url")
+    assert part["audio_url"]["url"].startswith("data:audio/wav;base64,")
+    with wave.open(io.BytesIO(base64.b64decode(part["audio_url"]["url"].partition(",")[2]))) as sound:
+        assert (sound.getframerate(), sound.getnchannels()) == (16_000, 1)
+        assert sound.getnframes() > 8_000
+
+
+def test_a_recording_can_be_discarded(playground: Playground) -> None:
+    playground.button("Record from the microphone").click()
+    playground.button("Discard").click()
+    expect(playground.page.get_by_role("group", name="Recording")).to_be_hidden()
+    expect(playground.attached).to_have_count(0)
+    expect(playground.button("Record from the microphone")).to_be_focused()
+
+
+@pytest.fixture(scope="module")
+def refusing(playwright: Playwright) -> Iterator[Browser]:
+    """Has a microphone, and nobody to allow it."""
+    with a_browser(playwright, "--use-fake-device-for-media-stream") as found:
+        yield found
+
+
+def test_a_refused_microphone_is_told_and_nothing_is_lost(opener: Opener, refusing: Browser, router: Router) -> None:
+    playground = opener(router.url, refusing)
+    playground.box.fill("Listen")
+    playground.button("Record from the microphone").click()
+    expect(playground.notices).to_contain_text("The microphone was refused.")
+    expect(playground.notices).to_contain_text("address bar")
+    expect(playground.box).to_have_value("Listen")
+
+
+@pytest.mark.parametrize(
+    ("media", "said"),
+    [
+        ("undefined", "only over https or on localhost"),
+        ("{getUserMedia: async () => { throw new DOMException('', 'NotFoundError') }}", "No microphone was found."),
+    ],
+    ids=["insecure", "absent"],
+)
+def test_without_a_microphone_it_says_what_to_do(opener: Opener, router: Router, media: str, said: str) -> None:
+    playground = opener(router.url, opened_at_once=False)
+    playground.page.add_init_script(f"Object.defineProperty(navigator, 'mediaDevices', {{value: {media}}})")
+    playground.open()
+    playground.button("Record from the microphone").click()
+    expect(playground.notices).to_contain_text(said)
