@@ -34,7 +34,9 @@ PASTE = """(target, {name, type, data}) => {
 def test_a_picture_from_the_file_picker_reaches_the_model(playground: Playground, models: Models) -> None:
     playground.attach("dot.png", "image/png", PNG)
     turn = playground.ask("What is in this picture?")
-    expect(turn.get_by_role("list", name="Decision")).to_contain_text(re.compile("multimodal.*by attachment", re.DOTALL))
+    expect(turn.get_by_role("list", name="Decision")).to_contain_text(
+        re.compile("multimodal.*by attachment", re.DOTALL)
+    )
     expect(turn.get_by_role("list", name="Attachments")).to_contain_text("dot.png")
     [part] = parts(models.multimodal.received()[-1], "image_url")
     assert part["image_url"]["url"] == f"data:image/png;base64,{a_png()}"
@@ -54,7 +56,10 @@ def test_a_video_and_a_sound_reach_the_models_that_take_them(playground: Playgro
 
 
 def test_files_can_be_dropped_and_pasted(playground: Playground) -> None:
-    dropped = [{"name": "a.png", "type": "image/png", "data": a_png()}, {"name": "b.wav", "type": "audio/wav", "data": a_wav()}]
+    dropped = [
+        {"name": "a.png", "type": "image/png", "data": a_png()},
+        {"name": "b.wav", "type": "audio/wav", "data": a_wav()},
+    ]
     playground.page.locator("#scroller").evaluate(DROP, dropped)
     expect(playground.attached).to_have_count(2)
     expect(playground.page.locator("#drop")).to_be_hidden()
@@ -90,13 +95,17 @@ def test_what_is_no_medium_is_refused_in_words_and_the_rest_is_kept(playground: 
     ])  # fmt: skip
     expect(playground.notices).to_contain_text("“nothing.png” is empty")
     expect(playground.attached).to_have_count(1)
-    playground.page.set_input_files("#files", [{"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}])
+    playground.page.set_input_files(
+        "#files", [{"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}]
+    )
     expect(playground.notices).to_contain_text("“report.pdf” is not a picture, a sound or a video")
     expect(playground.box).to_have_value("Look at this")
 
 
 def test_what_is_too_large_is_told_before_it_is_sent(playground: Playground, models: Models) -> None:
-    playground.page.set_input_files("#files", [{"name": "big.png", "mimeType": "image/png", "buffer": PNG + bytes(BODY_LIMIT)}])
+    playground.page.set_input_files(
+        "#files", [{"name": "big.png", "mimeType": "image/png", "buffer": PNG + bytes(BODY_LIMIT)}]
+    )
     expect(playground.notices).to_contain_text("the router takes 1.0 MB")
     expect(playground.attached).to_have_count(0)
     for name in ("one.png", "two.png"):  # each fits, both do not

@@ -33,7 +33,9 @@ def test_a_follow_up_shows_that_the_classifier_was_skipped(playground: Playgroun
 def test_a_change_of_context_shows_where_it_came_from(playground: Playground) -> None:
     playground.ask(PYTHON)
     turn = playground.ask(ALOUD)
-    expect(turn.get_by_role("list", name="Decision")).to_contain_text(re.compile("tts.*switched.*from agent", re.DOTALL))
+    expect(turn.get_by_role("list", name="Decision")).to_contain_text(
+        re.compile("tts.*switched.*from agent", re.DOTALL)
+    )
 
 
 def test_words_are_shown_as_they_come(spoken: Playground, model: Recorder) -> None:
@@ -48,7 +50,9 @@ def test_words_are_shown_as_they_come(spoken: Playground, model: Recorder) -> No
     expect(spoken.last).to_have_attribute("data-state", "done")
 
 
-def test_the_stop_button_ends_the_request_at_the_model(spoken: Playground, model: Recorder, spoken_router: Router) -> None:
+def test_the_stop_button_ends_the_request_at_the_model(
+    spoken: Playground, model: Recorder, spoken_router: Router
+) -> None:
     falls_silent(model, "Once ")
     spoken.send("Tell me a story")
     expect(spoken.answer).to_have_text("Once")
@@ -102,7 +106,9 @@ def test_shift_enter_begins_a_line_and_enter_sends(playground: Playground, model
 
 def test_enter_sends_no_word_that_is_still_being_composed(playground: Playground) -> None:
     playground.box.fill("नमस्ते")
-    playground.box.evaluate("box => box.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', isComposing: true, bubbles: true}))")
+    playground.box.evaluate(
+        "box => box.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', isComposing: true, bubbles: true}))"
+    )
     expect(playground.turns).to_have_count(0)
     expect(playground.box).to_have_value("नमस्ते")
 
@@ -125,7 +131,9 @@ def test_an_explicit_use_case_is_obeyed_and_stays_with_its_session(playground: P
     expect(choice).to_have_value("video")
 
 
-def test_settings_reach_the_model_and_their_absence_leaves_the_routers_own(playground: Playground, models: Models) -> None:
+def test_settings_reach_the_model_and_their_absence_leaves_the_routers_own(
+    playground: Playground, models: Models
+) -> None:
     playground.ask("Hello")
     assert models.agent.received()[-1]["max_tokens"] == 100
     playground.button("Settings").click()
