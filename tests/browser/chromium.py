@@ -58,7 +58,7 @@ class Watch:
 
     def check(self) -> None:
         unexpected = [said for said in self.complaints if not self._is_provoked(said)]
-        assert unexpected == []
+        assert unexpected == [], unexpected
         assert self.foreign == [], "the page talked to others"
 
     def _heard(self, message: Any) -> None:

@@ -15,7 +15,7 @@ from .playground import Playground, a_playground
 Opener = Callable[..., Playground]
 
 
-# Of the package: as long as Playwright runs, this thread has a running event loop, which tests elsewhere bring themselves.
+# Of the package: as long as Playwright runs, this thread has a running event loop, and tests elsewhere bring their own.
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     expect.set_options(timeout=WITHIN_MS)

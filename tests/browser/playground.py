@@ -1,11 +1,12 @@
 """The page as a person uses it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from .chromium import WIDE, WITHIN_MS, Watch
 
@@ -78,9 +79,14 @@ class Playground:
         expect(self.last).to_have_attribute("data-state", state)
         return self.last
 
+    def offer(self, *files: tuple[str, str, bytes]) -> None:
+        """Name, media type and bytes of each, to the file picker."""
+        given: list[FilePayload] = [{"name": name, "mimeType": kind, "buffer": data} for name, kind, data in files]
+        self.page.set_input_files("#files", given)
+
     def attach(self, name: str, media_type: str, data: bytes) -> None:
         before = self.attached.count()
-        self.page.set_input_files("#files", [{"name": name, "mimeType": media_type, "buffer": data}])
+        self.offer((name, media_type, data))
         expect(self.attached).to_have_count(before + 1)
 
     def more(self, session: str) -> None:
@@ -96,6 +102,15 @@ class Playground:
         """Have *path* answered so, in place of the router."""
         told = {"content-type": "application/json", **(headers or {})}
         self.page.route(f"**{path}", lambda route: route.fulfill(status=status, body=body, headers=dict(told)))
+
+    def streams(self, *events: tuple[str, Any], **headers: str) -> None:
+        """Have `/route` answer with these events, name and data, and end."""
+        named = [
+            (f"event: {name}\n" if name else "", data if isinstance(data, str) else json.dumps(data))
+            for name, data in events
+        ]
+        body = "".join(f"{event}data: {data}\n\n" for event, data in named)
+        self.instead("/route", 200, body, {"content-type": "text/event-stream", **headers})
 
 
 def a_playground(browser: Browser, url: str, *, size: Sequence[int] = WIDE, **context: Any) -> Playground:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it says nothing of types
 from playwright.sync_api import expect
 
 from tests.e2e.asking import ALOUD, FOLLOW_UP, PYTHON
@@ -16,7 +16,10 @@ from .conftest import Opener
 from .playground import Playground
 from .speaking import says
 
-MARKDOWN = "# One\n\n### Three\n\nA [link](https://example.org/) and `code`.\n\n```\nx\n```\n\n- [x] done\n\n|a|b|\n|-|-|\n|1|2|\n\n> quoted"
+MARKDOWN = (
+    "# One\n\n### Three\n\nA [link](https://example.org/) and `code`.\n\n```\nx\n```\n\n"
+    "- [x] done\n\n|a|b|\n|-|-|\n|1|2|\n\n> quoted"
+)
 
 
 def broken_rules(playground: Playground, state: str) -> list[str]:
@@ -44,13 +47,7 @@ def test_no_rule_of_axe_is_broken_in_any_state(
     playground.watch.provoked(503)
     playground.instead("/route", 503, '{"error_message": "busy", "request_id": "r"}', {"retry-after": "60"})
     playground.ask("Hello", state="failed")
-    page.set_input_files(
-        "#files",
-        [
-            {"name": "a.pdf", "mimeType": "application/pdf", "buffer": b"x"},
-            {"name": "a.txt", "mimeType": "text/plain", "buffer": b"x"},
-        ],
-    )
+    playground.offer(("a.pdf", "application/pdf", b"x"), ("a.txt", "text/plain", b"x"))
     playground.attach("dot.wav", "audio/wav", b"RIFF")
     playground.box.fill(ALOUD)
     playground.button("What if").click()
@@ -129,10 +126,11 @@ def test_a_finished_answer_is_announced_once_and_not_word_by_word(spoken: Playgr
     spoken.page.evaluate("""() => {
         window.told = [];
         const live = document.querySelector('#announcer');
-        new MutationObserver(() => window.told.push(live.textContent)).observe(live, {childList: true, characterData: true, subtree: true});
+        const all = {childList: true, characterData: true, subtree: true};
+        new MutationObserver(() => window.told.push(live.textContent)).observe(live, all);
     }""")
     says(model, *("word " for _ in range(20)))
-    spoken.ask("Say much")
+    spoken.ask(PYTHON)
     expect(spoken.page.locator("#announcer")).to_contain_text("Answer from agent")
     assert len(spoken.page.evaluate("() => window.told")) == 1
     assert spoken.page.locator("#transcript [aria-live], #transcript[aria-live]").count() == 0

@@ -2,9 +2,11 @@
 
 import base64
 import io
+import json
 import re
 import wave
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Playwright, expect
@@ -19,16 +21,22 @@ from .playground import Playground
 
 PNG = base64.b64decode(a_png())
 MP4 = b"\0\0\0\x18ftypmp42" + bytes(32)
-DROP = """(target, files) => {
+FILES = """const files = (told) => {
     const transfer = new DataTransfer();
-    for (const {name, type, data} of files) transfer.items.add(new File([Uint8Array.from(atob(data), c => c.charCodeAt(0))], name, {type}));
-    for (const event of ['dragenter', 'dragover', 'drop']) target.dispatchEvent(new DragEvent(event, {bubbles: true, cancelable: true, dataTransfer: transfer}));
-}"""
-PASTE = """(target, {name, type, data}) => {
-    const transfer = new DataTransfer();
-    transfer.items.add(new File([Uint8Array.from(atob(data), c => c.charCodeAt(0))], name, {type}));
-    target.dispatchEvent(new ClipboardEvent('paste', {bubbles: true, cancelable: true, clipboardData: transfer}));
-}"""
+    const bytes = (data) => Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+    for (const {name, type, data} of told) transfer.items.add(new File([bytes(data)], name, {type}));
+    return transfer;
+};"""
+DROP = f"""(target, told) => {{
+    {FILES}
+    const options = {{bubbles: true, cancelable: true, dataTransfer: files(told)}};
+    for (const event of ['dragenter', 'dragover', 'drop']) target.dispatchEvent(new DragEvent(event, options));
+}}"""
+PASTE = f"""(target, told) => {{
+    {FILES}
+    const options = {{bubbles: true, cancelable: true, clipboardData: files(told)}};
+    target.dispatchEvent(new ClipboardEvent('paste', options));
+}}"""
 
 
 def test_a_picture_from_the_file_picker_reaches_the_model(playground: Playground, models: Models) -> None:
@@ -63,7 +71,7 @@ def test_files_can_be_dropped_and_pasted(playground: Playground) -> None:
     playground.page.locator("#scroller").evaluate(DROP, dropped)
     expect(playground.attached).to_have_count(2)
     expect(playground.page.locator("#drop")).to_be_hidden()
-    playground.box.evaluate(PASTE, {"name": "shot.png", "type": "image/png", "data": a_png()})
+    playground.box.evaluate(PASTE, [{"name": "shot.png", "type": "image/png", "data": a_png()}])
     expect(playground.attached).to_have_count(3)
     playground.button("Remove b.wav").click()
     expect(playground.attached).to_have_count(2)
@@ -81,31 +89,26 @@ def test_an_address_is_given_to_the_router_and_not_fetched_here(playground: Play
     expect(playground.attached).to_contain_text("example.org")
     with playground.page.expect_request("**/route") as sent:
         playground.send("What happens here?")
-    assert sent.value.post_data_json["attachments"] == [{"type": "video", "url": "https://example.org/clip.mp4?x=1"}]
+    body: dict[str, Any] = json.loads(sent.value.post_data or "")
+    assert body["attachments"] == [{"type": "video", "url": "https://example.org/clip.mp4?x=1"}]
     expect(playground.page.locator(".turn.under-way")).to_have_count(0)
     playground.watch.provoked(400)  # where this machine cannot look the name up
 
 
 def test_what_is_no_medium_is_refused_in_words_and_the_rest_is_kept(playground: Playground) -> None:
     playground.box.fill("Look at this")
-    playground.page.set_input_files("#files", [
-        {"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"},
-        {"name": "dot.png", "mimeType": "image/png", "buffer": PNG},
-        {"name": "nothing.png", "mimeType": "image/png", "buffer": b""},
-    ])  # fmt: skip
+    playground.offer(
+        ("report.pdf", "application/pdf", b"%PDF"), ("dot.png", "image/png", PNG), ("nothing.png", "image/png", b"")
+    )
     expect(playground.notices).to_contain_text("“nothing.png” is empty")
     expect(playground.attached).to_have_count(1)
-    playground.page.set_input_files(
-        "#files", [{"name": "report.pdf", "mimeType": "application/pdf", "buffer": b"%PDF"}]
-    )
+    playground.offer(("report.pdf", "application/pdf", b"%PDF"))
     expect(playground.notices).to_contain_text("“report.pdf” is not a picture, a sound or a video")
     expect(playground.box).to_have_value("Look at this")
 
 
 def test_what_is_too_large_is_told_before_it_is_sent(playground: Playground, models: Models) -> None:
-    playground.page.set_input_files(
-        "#files", [{"name": "big.png", "mimeType": "image/png", "buffer": PNG + bytes(BODY_LIMIT)}]
-    )
+    playground.offer(("big.png", "image/png", PNG + bytes(BODY_LIMIT)))
     expect(playground.notices).to_contain_text("the router takes 1.0 MB")
     expect(playground.attached).to_have_count(0)
     for name in ("one.png", "two.png"):  # each fits, both do not

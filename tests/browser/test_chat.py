@@ -167,15 +167,16 @@ def test_why_shows_scores_cues_and_the_lanes_of_the_session(playground: Playgrou
     expect(turn.locator(".why-panel")).to_contain_text("the classifier was skipped")
 
 
-def test_another_model_in_its_place_is_named(spoken: Playground, model: Recorder) -> None:
-    says(model, "Hello.")
-    spoken.page.route("**/route", lambda route: route.fulfill(
-        status=200, headers={"content-type": "text/event-stream"}, body=(
-            'event: route\ndata: {"use_case": "agent", "selected_model": "spare/model", "fallback_from": "first/choice", "confidence": 0.9, '
-            '"reason": "classified", "bypass_used": false, "context_changed": false, "routing_time": 0.004}\n\n'
-            'data: {"delta": "Hello."}\n\nevent: done\ndata: {"success": true, "total_time": 0.2}\n\n')))  # fmt: skip
-    spoken.ask("Hello")
-    expect(spoken.last.get_by_role("list", name="Decision")).to_contain_text("instead of choice")
+def test_another_model_in_its_place_is_named(playground: Playground) -> None:
+    decision = {
+        "use_case": "agent",
+        "selected_model": "spare/model",
+        "fallback_from": "first/choice",
+        "reason": "session",
+    }
+    playground.streams(("route", decision), ("", {"delta": "Hello."}), ("done", {"total_time": 0.2}))
+    playground.ask("Hello")
+    expect(playground.last.get_by_role("list", name="Decision")).to_contain_text("instead of choice")
 
 
 def test_two_tabs_show_the_same_sessions(opener: Opener, router: Router) -> None:

@@ -1,5 +1,7 @@
 """Whatever a model writes stays text: nothing runs, nothing is loaded, nothing hangs."""
 
+import json
+
 from playwright.sync_api import expect
 
 from tests.e2e.models import Recorder
@@ -16,9 +18,11 @@ SCRIPTS = """<script>window.pwned = 1</script>
 <script>window.pwned = 4</script>
 ```
 """
-LINKS = """[a](javascript:window.pwned=5) [b](JaVaScRiPt:window.pwned=6) [c](data:text/html,<script>window.pwned=7</script>)
-[d](vbscript:x) [e](java&#10;script:x) [f](//evil.example) [g](/admin) [h](https://good.example/path "x") https://bare.example/a_b.
-![i](https://evil.example/pixel.png) ![j](data:image/svg+xml,<svg onload=alert(1)>) <https://angle.example/> <javascript:alert(1)>"""
+LINKS = """[a](javascript:window.pwned=5) [b](JaVaScRiPt:window.pwned=6)
+[c](data:text/html,<script>window.pwned=7</script>) [d](vbscript:x) [e](java&#10;script:x)
+[f](//evil.example) [g](/admin) [h](https://good.example/path "x") https://bare.example/a_b.
+![i](https://evil.example/pixel.png) ![j](data:image/svg+xml,<svg onload=alert(1)>)
+<https://angle.example/> <javascript:alert(1)>"""
 BOMBS = {
     "stars": "*a_" * 20_000,
     "brackets": "[" * 30_000 + "](x)" * 5_000,
@@ -63,20 +67,14 @@ def test_hostile_words_are_harmless_wherever_they_are_shown(spoken: Playground, 
 
 
 def test_a_hostile_routers_words_are_text_too(spoken: Playground, model: Recorder) -> None:
+    spoken.watch.provoked(404)  # the router knows no such session
     evil = "<img src=x onerror='window.pwned=1'>"
     spoken.page.route(
         "**/stats", lambda route: route.fulfill(json={"use_cases": {evil: {"requests": 3}}, "scope": evil})
     )
-    spoken.instead(
-        "/route",
-        200,
-        'event: route\ndata: {"use_case": "%s", "selected_model": "%s", "reason": "%s"}\n\nevent: done\ndata: {}\n\n'
-        % ((evil,) * 3),
-        {
-            "content-type": "text/event-stream",
-            "x-route-because": '{"scores": {"%s": 1}, "because": {"note": "%s"}}' % (evil, evil),
-        },
-    )
+    decision = {"use_case": evil, "selected_model": evil, "reason": evil}
+    why = {"scores": {evil: 1}, "because": {"note": evil, "guard_cues": {evil: 0.5}}}
+    spoken.streams(("route", decision), ("done", {}), **{"x-route-because": json.dumps(why)})
     spoken.ask("Hello")
     expect(spoken.last.get_by_role("list", name="Decision")).to_contain_text("onerror")
     spoken.button("Why this route?", spoken.last).click()
@@ -94,7 +92,8 @@ def test_markdown_bombs_end(spoken: Playground, model: Recorder) -> None:
 def test_markdown_is_drawn(spoken: Playground, model: Recorder) -> None:
     says(
         model,
-        "# Title\n\nSome **bold** and `code`.\n\n- one\n- two\n\n```python\nprint(1)\n```\n\n|a|b|\n|-|-:|\n|1|2|\n\n> नमस्ते दुनिया",
+        "# Title\n\nSome **bold** and `code`.\n\n- one\n- two\n\n```python\nprint(1)\n```\n\n",
+        "|a|b|\n|-|-:|\n|1|2|\n\n> नमस्ते दुनिया",
     )
     spoken.ask("Draw")
     answer = spoken.answer

@@ -166,7 +166,8 @@ def test_a_full_storage_drops_the_oldest_and_loses_nothing_of_what_is_shown(play
     playground.button("New session Ctrl K").click()
     playground.page.evaluate("""() => {
         let size = 4 * 1024 * 1024;
-        for (let i = 0; size > 4; i += 1) try { localStorage.setItem('other' + i, 'x'.repeat(size)); } catch { size = Math.floor(size / 2); }
+        for (let i = 0; size > 4; i += 1)
+            try { localStorage.setItem('other' + i, 'x'.repeat(size)); } catch { size = Math.floor(size / 2); }
     }""")
     playground.ask(PYTHON)
     expect(playground.notices).to_contain_text("storage was full")

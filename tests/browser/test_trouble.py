@@ -18,12 +18,9 @@ from .speaking import says
 
 HTML = "<html><body><h1>502 Bad Gateway</h1>nginx</body></html>"
 AS_HTML = {"content-type": "text/html"}
-AS_EVENTS = {"content-type": "text/event-stream"}
 
 
-def test_no_server_is_told_and_asking_again_works_once_it_is_back(
-    opener: Opener, models: Models, tmp_path: Path
-) -> None:
+def test_no_server_is_told_and_what_was_typed_comes_back(opener: Opener, models: Models, tmp_path: Path) -> None:
     registry = a_registry(tmp_path, models.endpoints)
     with running_router(registry) as router:
         playground = opener(router.url)
@@ -58,21 +55,21 @@ def test_a_wrong_key_is_told_and_the_right_one_sends_what_was_typed(keyed: Playg
     expect(keyed.panel).to_contain_text("Bypass rate")
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "message", "headers", "said"),
-    [
-        (403, "forbidden", "this key may metrics only; use one with the scope route", {}, "This key is not allowed to do that."),
-        (403, "policy_refused", "prompts: a rule is against it", {}, "A rule of this router is against it."),
-        (413, "body_too_large", "the body exceeds 9 bytes; send less", {}, "This is more than the router takes."),
-        (429, "rate_limited", "60 requests a minute; wait", {"retry-after": "2"}, "Too many requests for now."),
-        (503, "overloaded", "all replicas are busy", {"retry-after": "2"}, "No model can answer right now."),
-        (504, "timeout", "the model did not answer in time", {}, "The model was too slow."),
-    ],
-    ids=lambda value: str(value) if isinstance(value, int | str) else "",
-)  # fmt: skip
+REFUSALS = [
+    (403, "forbidden", "this key may metrics only", "This key is not allowed to do that."),
+    (403, "policy_refused", "prompts: a rule is against it", "A rule of this router is against it."),
+    (413, "body_too_large", "the body exceeds 9 bytes; send less", "This is more than the router takes."),
+    (429, "rate_limited", "60 requests a minute; wait", "Too many requests for now."),
+    (503, "overloaded", "all replicas are busy", "No model can answer right now."),
+    (504, "timeout", "the model did not answer in time", "The model was too slow."),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "message", "said"), REFUSALS, ids=[code for _, code, _, _ in REFUSALS])
 def test_a_refusal_is_told_in_the_routers_own_words(
-    playground: Playground, status: int, code: str, message: str, headers: dict[str, str], said: str
+    playground: Playground, status: int, code: str, message: str, said: str
 ) -> None:
+    headers = {"retry-after": "2"} if status in (429, 503) else {}
     playground.watch.provoked(status)
     body = {"success": False, "error_message": message, "error_code": code, "request_id": "abc123"}
     playground.instead("/route", status, json.dumps(body), headers)
@@ -120,8 +117,8 @@ def test_a_model_that_hangs_up_in_mid_stream_leaves_what_had_come(spoken: Playgr
 
 
 def test_a_connection_that_is_lost_in_mid_stream_leaves_what_had_come(playground: Playground) -> None:
-    begun = 'event: route\ndata: {"use_case": "agent", "selected_model": "m", "reason": "classified"}\n\ndata: {"delta": "Once upon"}\n\n'
-    playground.instead("/route", 200, begun, AS_EVENTS)
+    decision = {"use_case": "agent", "selected_model": "m", "reason": "classified"}
+    playground.streams(("route", decision), ("", {"delta": "Once upon"}))
     playground.ask("Tell me a story", state="failed")
     expect(playground.answer).to_have_text("Once upon")
     expect(playground.last).to_contain_text("The connection was lost in the middle of the answer.")
@@ -134,11 +131,8 @@ def test_a_router_of_another_version_is_shown_as_far_as_it_is_understood(opener:
     playground.instead("/use-cases", 200, '{"use_cases": [{"id": "agent"}, {"name": "x"}, null]}')
     playground.instead("/stats", 200, '{"total_requests": "many", "use_cases": {"agent": null}, "models": []}')
     playground.instead("/health", 200, '{"status": 7, "model_endpoints": {"a": {}, "b": {"replicas": [{}, null]}}}')
-    playground.instead(
-        "/route",
-        200,
-        'event: route\ndata: {"colour": "blue"}\n\nevent: news\ndata: ?\n\ndata: nonsense\n\ndata: {"delta": "Hello."}\n\nevent: done\ndata: {}\n\n',
-        AS_EVENTS,
+    playground.streams(
+        ("route", {"colour": "blue"}), ("news", "?"), ("", "nonsense"), ("", {"delta": "Hello."}), ("done", {})
     )
     playground.open()
     playground.ask("Hello")

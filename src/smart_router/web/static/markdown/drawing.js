@@ -68,7 +68,7 @@ function drawCode({ language, text }) {
   const label = language || "code";
   const bar = el("div", { class: "code-bar" }, el("span", {}, label), copyButton(() => text, `Copy ${label}`));
   // Scrolls sideways, so it can be reached by keyboard.
-  const body = el("pre", { tabindex: "0", role: "region", "aria-label": `${label}, ${text.split("\n").length} lines`, dir: "ltr" }, el("code", {}, text));
+  const body = el("pre", { tabindex: "0", role: "group", "aria-label": `${label}, ${text.split("\n").length} lines`, dir: "ltr" }, el("code", {}, text));
   return el("div", { class: "code" }, bar, body);
 }
 
@@ -99,7 +99,7 @@ function drawTable({ head, align, rows }, budget) {
     body.push(row("td", cells));
   }
   const table = el("table", {}, el("thead", {}, row("th", head)), el("tbody", {}, body));
-  return el("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, table);
+  return el("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" }, table);
 }
 
 function drawSpans(spans, budget) {
