@@ -126,6 +126,11 @@ def test_the_terminal_chat_is_a_client(path: Path) -> None:
     assert [m for m in imports(path) if within(m, OURS) and not within(m, *TUI_MAY_USE)] == []
 
 
+@pytest.mark.parametrize("path", modules("web"), ids=name_of)
+def test_the_page_is_a_client_too(path: Path) -> None:
+    assert [m for m in imports(path) if within(m, OURS) and not within(m, "smart_router.web")] == []
+
+
 def test_every_command_with_internals_is_there() -> None:
     assert {path.stem for path in modules("cli")} >= COMMANDS_WITH_INTERNALS
 

@@ -190,3 +190,7 @@ def test_two_tabs_show_the_same_sessions(opener: Opener, router: Router) -> None
     second.ask(FOLLOW_UP)
     expect(first.turns).to_have_count(2)
     expect(first.page.locator(UNDER_WAY)).to_have_count(0)
+    second.more(PYTHON)
+    second.button("End", second.side).click()
+    second.button("End it").click()
+    expect(first.turns).to_have_count(0)

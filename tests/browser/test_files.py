@@ -53,7 +53,8 @@ def test_only_reading_is_allowed(router: Router) -> None:
     "path",
     [
         "/ui/", "/ui", "/ui/../files.py", "/ui/..%2ffiles.py", "/ui/%2e%2e/files.py", "/ui/style/../../files.py",
-        "/ui//etc/passwd", "/ui/package.json", "/ui/index.html", "/ui/main.js/", "/ui/MAIN.JS", "/ui/..\\files.py", "/ui/%00",
+        "/ui//etc/passwd", "/ui/package.json",
+        "/ui/index.html", "/ui/main.js/", "/ui/MAIN.JS", "/ui/..\\files.py", "/ui/%00",
     ],
 )  # fmt: skip
 def test_no_other_path_leads_to_a_file(router: Router, path: str) -> None:

@@ -46,7 +46,6 @@ POLICY = "; ".join(
 SECURITY = (  # beside what the server says with every answer
     ("content-security-policy", POLICY),
     ("permissions-policy", "microphone=(self), camera=(), geolocation=(), display-capture=()"),
-    ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
 )
 

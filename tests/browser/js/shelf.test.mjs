@@ -19,7 +19,7 @@ function storage(quota = Infinity) {
 const turn = (id, changed = {}) => ({
   id, query: "q", attachments: [], choice: "", asked: 1, state: "done", text: "a", decision: null, why: null, record: null, firstMs: 1, totalMs: 2, trouble: null, forgotten: false, ...changed,
 });
-const session = (id, changed = {}) => ({ id, name: id, named: false, pinned: false, created: 1, updated: 1, choice: "", draft: "", turns: [turn("t")], ...changed });
+const session = (id, changed = {}) => ({ id, name: id, named: false, pinned: false, held: "", created: 1, updated: 1, choice: "", draft: "", turns: [turn("t")], ...changed });
 
 test("what is saved is loaded, the latest first", () => {
   const shelf = new Shelf(storage());

@@ -42,15 +42,15 @@ export function because(decision, why) {
   }
 }
 
-/** Whatever else was known: short sentences. */
-export function further(why) {
+/** Whatever else was known: short sentences, or nothing. */
+export function further({ reason }, why) {
   const told = why?.because ?? {};
   const found = [];
   if (told.session_prior) found.push(`Before this turn the session was with ${told.session_prior}.`);
-  if (hintOf(why)) found.push(`It came with: ${hintOf(why)}.`);
+  if (hintOf(why) && reason !== "modality") found.push(`It came with: ${hintOf(why)}.`);
   if (told.conflict) found.push(`The text asks for ${told.conflict}, which does not take what came with it.`);
   if (told.note) found.push(`${told.note[0].toUpperCase()}${told.note.slice(1)}.`);
-  return found;
+  return found.join(" ");
 }
 
 const WORTH_A_BAR = 0.01;

@@ -8,6 +8,7 @@ import { installDialogs } from "./dialogs.js";
 import { Drawers } from "./drawers.js";
 import { endSession } from "./ending.js";
 import { drawIcons } from "./fixed_icons.js";
+import { holdSession } from "./holding.js";
 import { installKeyDialog } from "./key_dialog.js";
 import { LivePanel } from "./live_panel.js";
 import { notify } from "./notices.js";
@@ -48,7 +49,11 @@ const actions = {
   limits: openSettings,
 };
 new Transcript(sessions, actions);
-new SideList(sessions, { chosen: () => drawers.closeAll(), end: (session) => endSession(session, { sessions, asking, openKey }) });
+new SideList(sessions, {
+  chosen: () => drawers.closeAll(),
+  end: (session) => endSession(session, { sessions, asking, openKey }),
+  hold: (session, useCase) => holdSession(session, useCase, { sessions, openKey }),
+});
 installAttaching(composer);
 installShortcuts({ newSession, escape });
 listen();

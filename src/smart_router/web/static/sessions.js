@@ -51,6 +51,12 @@ export class Sessions extends EventTarget {
     this.#tell("list");
   }
 
+  hold(session, useCase) {
+    session.held = useCase;
+    this.save(session);
+    this.#tell("list");
+  }
+
   remove(session) {
     this.all = this.all.filter((other) => other !== session);
     clearTimeout(this.#late.get(session.id));
@@ -110,14 +116,14 @@ export class Sessions extends EventTarget {
 
   /** Another tab wrote, or removed, the entry *name*; what is under way here is not touched. */
   heardOfEntry(name) {
-    if (name !== null && !name.startsWith(PREFIX)) return;
-    if (name === null) return;
+    if (name === null || !name.startsWith(PREFIX)) return;
     const id = name.slice(PREFIX.length);
     const mine = this.#find(id);
     const theirs = this.#shelf.one(id);
     if (mine?.turns.some(isUnderWay)) return;
     if (theirs && mine) Object.assign(mine, theirs, { draft: mine === this.shown ? mine.draft : theirs.draft });
     else if (theirs) this.all.push(theirs);
+    else if (mine) return this.remove(mine);
     if (mine === this.shown) this.#tell("shown");
     this.#tell("list");
   }
@@ -128,7 +134,7 @@ export class Sessions extends EventTarget {
 
   #add() {
     const now = Date.now();
-    const session = { id: newId(), name: "", named: false, pinned: false, created: now, updated: now, choice: "", draft: "", turns: [] };
+    const session = { id: newId(), name: "", named: false, pinned: false, held: "", created: now, updated: now, choice: "", draft: "", turns: [] };
     this.all.push(session);
     return session;
   }

@@ -111,8 +111,8 @@ export class Shelf {
   }
 }
 
-function written({ id, name, named, pinned, created, updated, choice, draft, turns }) {
-  return { id, name, named, pinned, created, updated, choice, draft, turns: turns.slice(-MOST_TURNS).map(writtenTurn) };
+function written({ id, name, named, pinned, held, created, updated, choice, draft, turns }) {
+  return { id, name, named, pinned, held, created, updated, choice, draft, turns: turns.slice(-MOST_TURNS).map(writtenTurn) };
 }
 
 function writtenTurn({ id, query, attachments, choice, asked, state, text, decision, why, record, firstMs, totalMs, trouble, forgotten }) {
@@ -131,6 +131,7 @@ export function readSession(found, id) {
     name: text(found.name),
     named: found.named === true,
     pinned: found.pinned === true,
+    held: text(found.held),
     created: number(found.created),
     updated: number(found.updated),
     choice: text(found.choice),

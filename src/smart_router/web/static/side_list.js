@@ -12,9 +12,9 @@ export class SideList {
   #open = null; // the session whose buttons are shown
   #naming = null;
 
-  /** *chosen* is called when one was picked; *end(session)* asks before it ends one. */
-  constructor(sessions, { chosen, end }) {
-    Object.assign(this, { sessions, chosen, end });
+  /** *chosen* is called when one was picked; *end(session)* asks before it ends one; *hold(session, use case)* keeps it there. */
+  constructor(sessions, { chosen, end, hold }) {
+    Object.assign(this, { sessions, chosen, end, hold });
     this.element = byId("session-list");
     sessions.addEventListener("list", () => this.draw());
     sessions.addEventListener("turn", ({ detail }) => this.#heard(detail));
@@ -66,7 +66,15 @@ export class SideList {
     return el("div", { class: "session-buttons" },
       button("Rename", "pencil", "rename", () => this.#name(session)),
       button(session.pinned ? "Unpin" : "Pin", "pin", "pin", () => this.#pin(session)),
-      button("End", "bin", "end", () => this.end(session)));
+      button("End", "bin", "end", () => this.end(session)),
+      this.#holdButton(session, button));
+  }
+
+  /** There must be a session at the router, on some use case. */
+  #holdButton(session, button) {
+    if (session.held) return button("Let the router choose", "fork", "hold", () => this.hold(session, ""));
+    const last = session.turns.findLast(({ decision }) => decision?.use_case)?.decision.use_case;
+    return last ? button(`Keep on ${last}`, "fork", "hold", () => this.hold(session, last)) : null;
   }
 
   #show(session) {
@@ -133,12 +141,12 @@ function group(title, items) {
 }
 
 /** The lines that a session went along, each once, and when it was last heard of. */
-function facts({ turns, updated }) {
+function facts({ turns, updated, held }) {
   const lines = [...new Set(turns.map(({ decision }) => decision?.use_case).filter(Boolean))];
   const dots = lines.slice(-MOST_DOTS).map((useCase) => el("span", { class: `dot ${lineOf(useCase)}` }));
   const busy = turns.some(isUnderWay);
   return el("span", { class: "session-facts" },
     el("span", { class: "dots-row", "aria-hidden": "true" }, dots),
     lines.length > 0 && el("span", { class: "sr" }, `used ${lines.join(", ")};`),
-    el("span", {}, busy ? "answering" : turns.length ? ago(updated, Date.now()) : "empty"));
+    el("span", {}, busy ? "answering" : held ? `kept on ${held}` : turns.length ? ago(updated, Date.now()) : "empty"));
 }

@@ -11,9 +11,8 @@ export function decisionBadges(decision, before = null) {
   const badges = [
     badge("use-case", "use case", [el("span", { class: "dot", "aria-hidden": "true" }), useCase ?? "not said"]),
     badge("model", "model", [shortModel(typeof model === "string" ? model : "model not said")], model),
-    badge("reason", "reason", [reasonLabel(decision)]),
+    badge("reason", "reason", [reasonLabel(decision), bypassed === true ? null : sureness(confidence)].filter(Boolean)),
     bypassed === true && badge("bypass", "", [icon("bolt"), "bypassed"], "The classifier was skipped: the session's standing choice was used again."),
-    bypassed !== true && badge("confidence", "confidence", [percent(confidence)]),
     changed === true && badge("changed", "", [icon("fork"), before && before !== useCase ? `from ${before}` : "changed"], "The conversation changed to another use case."),
     typeof instead === "string" && badge("instead", "", [`instead of ${shortModel(instead)}`], `${instead} should have answered and could not.`),
   ];
@@ -32,6 +31,10 @@ export function timeBadges({ decision, record, firstMs, totalMs }) {
   ];
   const shown = facts.filter(Boolean).map(([name, value, title]) => el("li", { title }, el("span", { class: "fact-name" }, name), " ", el("span", { class: "fact" }, value)));
   return el("ul", { class: "times", "aria-label": "Times" }, shown);
+}
+
+function sureness(confidence) {
+  return el("span", { class: "sureness" }, el("span", { class: "sr" }, ", confidence "), percent(confidence));
 }
 
 function badge(kind, label, content, title = null) {

@@ -11,7 +11,7 @@ export function explanation(decision, why) {
     el("p", { class: "because" }, because(decision, why)),
     bars("Scores", why?.scores, "Probability of each use case, by the classifier"),
     bars("Guard cues", why?.because?.guard_cues, "What the quick look at the words saw, before any classifier"),
-    further(why).map((sentence) => el("p", { class: "further" }, sentence)),
+    further(decision, why) && el("p", { class: "further" }, further(decision, why)),
     why === null && el("p", { class: "further" }, "The router told no more about this decision."),
   );
 }
