@@ -7,8 +7,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from smart_router.cli import app
+from tests.e2e.routers import Router
 
 from .scripted_router import ScriptedRouter
+from .terminal import typed
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -121,3 +123,21 @@ def test_an_older_router_is_told_from_a_mistake(
 def test_an_odd_answer_is_no_router(router: ScriptedRouter) -> None:
     router.answers(200, {"sessions": []})
     assert run(router, "list").exit_code == 3
+
+
+def test_a_real_router_is_understood(real_router: Router) -> None:
+    for id in ("cli-1", "cli-2"):
+        real_router.answer("Write a haiku about rain", session_id=id, max_tokens=3)
+
+    def told(*arguments: str) -> Any:
+        done = typed("sessions", *arguments, "--json", "--url", real_router.url)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert {"cli-1", "cli-2"} <= {one["session_id"] for one in told("list", "--limit", "200")["sessions"]}
+    pinned = told("pin", "cli-1", "tts")
+    assert (pinned["use_case"], pinned["pinned"]) == ("tts", True)
+    assert told("show", "cli-1")["pinned"]
+    assert not told("unpin", "cli-1")["pinned"]
+    ended = typed("sessions", "end", "cli-1", "cli-2", "--url", real_router.url)
+    assert (ended.returncode, ended.stdout) == (0, "cli-1: ended\ncli-2: ended\n")
