@@ -1,8 +1,8 @@
 """
 The playground's files as ASGI handlers, one for each path that there is.
 
-They are read once, at the start, and found in a dict by their whole path: no request reaches the file system, so none can
-climb out of the folder.
+They are read once, at the start, and found in a dict by their whole path: no request reaches the file system, so none
+can climb out of the folder.
 """
 
 import hashlib
