@@ -68,65 +68,53 @@ SCREENSHOT = Attached("screenshot.png (image, 48 kB)", Attachment("image", data=
 AWAY = RouterUnreachable("there is no router at http://localhost:8001 (refused); start one with `smart-router serve`")
 
 
-async def conversation(theme: str) -> str:
-    """Three turns, and a fourth begun."""
+async def conversations() -> dict[str, str]:
+    """Three turns, and a fourth begun, in every theme."""
     router = FakeRouter([reply for _, reply in CONVERSATION], list(SESSIONS))
     times = _times()
-    async with a_chat(router, LARGE, theme=theme, clock=lambda: next(times)) as chat:
+    async with a_chat(router, LARGE, clock=lambda: next(times)) as chat:
         for question, _ in CONVERSATION:
             if "screenshot" in question:
                 chat.app.talk.pending = (SCREENSHOT,)
             await chat.send(question)
         await chat.type("describe it for someone who cannot see")
-        return await drawn(chat)
+        found = {}
+        for theme in chat.app.theme_names:
+            chat.app.theme = theme
+            found[theme] = await drawn(chat)
+        return found
 
 
-async def small() -> str:
-    """A terminal of 60 columns."""
+async def small() -> dict[str, str]:
+    """A terminal of 60 columns; the sessions above what is said."""
     async with a_chat(FakeRouter([Reply([WRITTEN])], list(SESSIONS)), SMALL) as chat:
         await chat.send("Write a Python function to sort a list")
-        return await drawn(chat)
-
-
-async def listing() -> str:
-    """The sessions above it."""
-    async with a_chat(FakeRouter(listed=list(SESSIONS)), SMALL) as chat:
+        said = await drawn(chat)
         await chat.press("ctrl+b", "down")
-        return await drawn(chat)
+        return {"small": said, "small, sessions": await drawn(chat)}
 
 
-async def trouble() -> str:
+async def trouble() -> dict[str, str]:
     """A router that has gone; the message is back in the input."""
     async with a_chat(FakeRouter([Reply(refuse=AWAY)], down=AWAY), (90, 20)) as chat:
         chat.app.talk.pending = (SCREENSHOT,)
         await chat.send("What is wrong in this screenshot?")
-        return await drawn(chat)
+        return {"trouble": await drawn(chat)}
 
 
-async def commands() -> str:
-    """What a slash can become."""
-    async with a_chat(size=(90, 20)) as chat:
+async def choices() -> dict[str, str]:
+    """What a slash can become, themes to choose from, and what a decision rested on."""
+    async with a_chat(FakeRouter(listed=list(SESSIONS)), (90, 30)) as chat:
         await chat.type("/")
-        return await drawn(chat)
-
-
-async def dialog() -> str:
-    """Themes to choose from."""
-    async with a_chat(size=(90, 20)) as chat:
+        commands = await drawn(chat)
+        chat.app.prompt.put("")
         await chat.press("ctrl+t")
-        return await drawn(chat)
-
-
-async def why() -> str:
-    """What a decision rested on."""
-    async with a_chat(FakeRouter(listed=list(SESSIONS)), (90, 34)) as chat:
+        themes = await drawn(chat)
+        await chat.press("escape")
         await chat.send("Write a Python function to sort a list")
         await chat.send("/why")
         await chat.until(lambda: len(chat.app.screen_stack) > 1, "it is explained")
-        return await drawn(chat)
-
-
-STATES = {scene.__name__: scene for scene in (small, listing, trouble, commands, dialog, why)}
+        return {"commands": commands, "themes": themes, "why": await drawn(chat)}
 
 
 async def drawn(chat: Chat) -> str:
@@ -144,8 +132,9 @@ def _times() -> Iterator[float]:
 
 
 async def _draw_documents() -> None:
+    drawn_in = await conversations()
     for theme, name in IN_DOCS.items():
-        (IMAGES / name).write_text(await conversation(theme))
+        (IMAGES / name).write_text(drawn_in[theme])
 
 
 if __name__ == "__main__":

@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fcntl import ioctl
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from smart_router.cli.chat import _start
 from tests.e2e.routers import environment
 
 SOON_S = 40.0
@@ -151,19 +154,52 @@ def test_without_its_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("options", "says"),
     [
-        (["--session", "a b"], "--session: must be 1 to 128 letters"),
-        (["--url", "nowhere"], "url: 'nowhere' is no address of a router"),
-        (["--theme", "neon"], "--theme: there is no theme neon; there are night, ember, paper, mist, terminal, mine"),
-        (["--theme-file", "wrong.yaml"], "wrong.yaml: dark: must be true or false"),
+        ({"session": "a b"}, "--session: must be 1 to 128 letters"),
+        ({"url": "nowhere"}, "url: 'nowhere' is no address of a router"),
+        ({"theme": "neon"}, "--theme: there is no theme neon; there are night, ember, paper, mist, terminal, mine"),
+        ({"theme_file": Path("wrong.yaml")}, "wrong.yaml: dark: must be true or false"),
     ],
 )
-def test_what_is_wrong_in_the_command_line_is_told(arguments: Sequence[str], says: str, tmp_path: Path) -> None:
+def test_what_is_wrong_in_the_command_line_is_told(
+    options: dict[str, Any], says: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        _start(**(OPTIONS | options))
+    assert ended.value.exit_code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_themes_of_ones_own_are_there_and_a_file_is_used_at_once(home: Path) -> None:
+    (home / "config" / "smart-router" / "themes" / "wrong.yaml").write_text("dark: perhaps")
+    (home / "given.toml").write_text("dark = true")
+    start = _start(**(OPTIONS | {"theme_file": Path("given.toml")}))
+    assert [theme.name for theme in start.themes] == ["mine", "given"]
+    assert start.theme == "given"
+    assert "wrong.yaml: dark: must be true or false" in start.troubles[0]
+    assert _start(**(OPTIONS | {"theme": "mine"})).theme == "mine"
+    assert _start(**OPTIONS).theme == "night"
+
+
+OPTIONS: dict[str, Any] = {
+    "url": "http://localhost:8001",
+    "key": None,
+    "session": None,
+    "theme": None,
+    "theme_file": None,
+    "max_tokens": 1024,
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a theme of one's own."""
     (tmp_path / "wrong.yaml").write_text("dark: perhaps")
     themes = tmp_path / "config" / "smart-router" / "themes"
     themes.mkdir(parents=True)
     (themes / "mine.yaml").write_text("dark: false")
-    with a_terminal(arguments, tmp_path, columns=200) as terminal:
-        assert terminal.exit_code() == 2
-        terminal.wait_for(says)
+    for name, value in _environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

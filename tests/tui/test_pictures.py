@@ -3,6 +3,8 @@ How it looks. Where a change is meant: `pytest tests/tui/test_pictures.py --snap
 tests.tui.pictures`, and look at what has changed.
 """
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
@@ -10,10 +12,9 @@ from textual.color import Color
 
 from smart_router.tui.asking import FORGOTTEN
 from smart_router.tui.palette import READABLE, contrast
-from smart_router.tui.themes import THEMES
 from tests.tui.driving import Chat, a_chat
 from tests.tui.fakes import FakeRouter, Reply
-from tests.tui.pictures import AWAY, IMAGES, IN_DOCS, SCREENSHOT, SESSIONS, SORT, STATES, conversation
+from tests.tui.pictures import AWAY, IMAGES, IN_DOCS, SCREENSHOT, SESSIONS, SORT, choices, conversations, small, trouble
 
 
 class Picture(SingleFileSnapshotExtension):
@@ -26,16 +27,16 @@ def picture(snapshot: SnapshotAssertion) -> SnapshotAssertion:
     return snapshot.use_extension(Picture)
 
 
-@pytest.mark.parametrize("theme", [theme.name for theme in THEMES])
-async def test_a_conversation_looks_so_in_every_theme(theme: str, picture: SnapshotAssertion) -> None:
-    svg = await conversation(theme)
-    assert svg == picture
-    assert theme not in IN_DOCS or (IMAGES / IN_DOCS[theme]).read_text() == svg, "python -m tests.tui.pictures"
+async def test_a_conversation_looks_so_in_every_theme(picture: SnapshotAssertion) -> None:
+    for theme, svg in (await conversations()).items():
+        assert svg == picture(name=theme)
+        assert theme not in IN_DOCS or (IMAGES / IN_DOCS[theme]).read_text() == svg, "python -m tests.tui.pictures"
 
 
-@pytest.mark.parametrize("state", STATES)
-async def test_a_state_looks_so(state: str, picture: SnapshotAssertion) -> None:
-    assert await STATES[state]() == picture
+@pytest.mark.parametrize("scene", [small, trouble, choices], ids=lambda scene: scene.__name__)
+async def test_it_looks_so(scene: Callable[[], Awaitable[dict[str, str]]], picture: SnapshotAssertion) -> None:
+    for state, svg in (await scene()).items():
+        assert svg == picture(name=state)
 
 
 TABLE = "\n# One\n\n## Two\n\n###### Six\n\n> quoted\n\n| a | b |\n|---|---|\n| `1` | [x](https://example.org) |\n"
@@ -43,7 +44,7 @@ TABLE = "\n# One\n\n## Two\n\n###### Six\n\n> quoted\n\n| a | b |\n|---|---|\n| 
 
 async def test_all_text_stands_out_in_all_themes_of_ours() -> None:
     router = FakeRouter([Reply([SORT + TABLE]), Reply(refuse=AWAY)], list(SESSIONS))
-    async with a_chat(router, (90, 52)) as chat:
+    async with a_chat(router, (90, 46)) as chat:
         await chat.send("Sort")
         chat.turns[0].notes.append(FORGOTTEN)
         await chat.send("More")

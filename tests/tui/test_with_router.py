@@ -52,6 +52,7 @@ async def test_a_conversation_is_classified_bypassed_and_switched(router_url: st
         chat.app.prompt.put("/use-case av")
         await chat.press("tab")
         assert chat.typed == "/use-case avatar"
+        chat.app.prompt.put("")
         await chat.send("/why")
         await chat.rest()
         assert "Asked again now" in chat.shown
