@@ -106,6 +106,23 @@ def test_a_check_that_hangs_is_ended_by_its_deadline() -> None:
     assert (found.status, found.seen, other.status) == ("fail", "no answer within 0.2 s", "pass")
 
 
+def test_nobody_asks_on_where_nobody_listens_any_more() -> None:
+    def gone(finding: Finding) -> None:
+        raise BrokenPipeError
+
+    there = Deployment("http://127.0.0.1:1", None, 600, {})
+
+    async def examined() -> None:
+        try:
+            await examine((Check("a", well, ""), Check("b", hangs, "", answers=1)), there, gone)
+        finally:
+            await there.close()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    with pytest.raises(BrokenPipeError):
+        asyncio.run(examined())
+
+
 def test_quick_leaves_out_what_asks_models() -> None:
     (found,) = run(Check("a", well, ""), Check("b", hangs, "", answers=1), quick=True)
     assert found.name == "reachable"

@@ -16,6 +16,7 @@ from tests.e2e.routers import Router, environment, until
 
 from .examined import examined
 
+pytestmark = pytest.mark.timeout(240)  # routers start, on a machine that may have much else to do
 ASKING = {"route", "follow-up bypass", "latency", "streaming"}
 OTHERS = 5  # use cases than agent
 MOST_TOKENS = 32

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg")
 # Okabe and Ito's colours, which people tell apart however they see colours.
 COLOURS: dict[Group, str] = {"first": "#0072B2", "bypassed": "#E69F00", "classified": "#009E73"}
+MOST_BEYOND = 2.0  # of the axis, as a multiple of the highest p95
 FAILED = "#D55E00"
 # Where a curve's numbers stand, so that those of two curves do not cover each other.
 BESIDE: dict[Group, dict[str, Any]] = {
@@ -79,6 +80,7 @@ def _title(measured: Measured) -> str:
 
 def _distribution(axes: "Axes", turns: Sequence[Turn], measure: str, label: str, scale: float) -> None:
     """The share of turns that needed at most so much, with median and p95 marked."""
+    highest = 0.0
     for group, name in GROUPS.items():
         found = (MEASURES[measure](turn) for turn in turns if turn.group == group)
         values = sorted(value * scale for value in found if value is not None)
@@ -89,12 +91,22 @@ def _distribution(axes: "Axes", turns: Sequence[Turn], measure: str, label: str,
         for share, at in ((0.5, statistics.median(values)), (PERCENTILE, nearest_rank(values, PERCENTILE))):
             axes.plot(at, share, "o", color=COLOURS[group], markersize=5)
             axes.annotate(f"{at:.3g}", (at, share), textcoords="offset points", **BESIDE[group])
+            highest = max(highest, at)
     axes.set(xlabel=label, ylabel="share of turns", ylim=(0, 1.03))
-    axes.set_xlim(0, axes.get_xlim()[1] * 1.12)
+    _leave_room(axes, highest)
     for share, name in ((0.5, "median"), (PERCENTILE, "p95")):
         axes.axhline(share, color="0.85", linewidth=0.8, zorder=0)
         axes.text(1, share + 0.01, name, transform=axes.get_yaxis_transform(), ha="right", fontsize=8, color="0.4")
     _plainly(axes)
+
+
+def _leave_room(axes: "Axes", highest: float) -> None:
+    """For the figures; single values far beyond the *highest* p95 are named at the edge, not shown."""
+    most = axes.get_xlim()[1]
+    right = min(most * 1.12, highest * MOST_BEYOND) if highest else most
+    axes.set_xlim(0, right)
+    if most > right:
+        axes.text(1, 1.04, f"up to {most:.4g} →", transform=axes.transAxes, ha="right", fontsize=8, color="0.4")
 
 
 def _in_time(axes: "Axes", turns: Sequence[Turn]) -> None:

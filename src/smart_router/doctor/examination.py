@@ -36,15 +36,17 @@ async def examine(checks: Iterable[Check], there: Deployment, tell: Tell, *, qui
     """All findings, in the order of *checks*; *tell* hears of each as early as that order allows."""
     examination = _Examination(there, perf_counter() + QUICK_S if quick else None)
     chosen = [check for check in checks if not (quick and check.answers)]
-    async with asyncio.TaskGroup() as group:
-        for check in chosen:
-            needed = [examination.tasks[name] for name in check.needs]
-            examination.tasks[check.name] = group.create_task(examination.made(check, needed))
-        found = []
+    for check in chosen:
+        needed = [examination.tasks[name] for name in check.needs]
+        examination.tasks[check.name] = asyncio.create_task(examination.made(check, needed))
+    found = []
+    try:
         for task in examination.tasks.values():
             for finding in await task:
                 tell(finding)
                 found.append(finding)
+    finally:  # nobody asks on where nobody listens any more
+        await examination.end()
     return found
 
 
@@ -54,6 +56,11 @@ class _Examination:
         self._there = there
         self._until = until  # perf_counter
         self._models = asyncio.Lock()  # asked by one check at a time: the deployment has other things to do
+
+    async def end(self) -> None:
+        for task in self.tasks.values():
+            task.cancel()
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
 
     async def made(self, check: Check, needed: Iterable[asyncio.Task[Findings]]) -> Findings:
         for task in needed:
