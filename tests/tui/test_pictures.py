@@ -42,9 +42,10 @@ async def test_it_looks_so(scene: Callable[[], Awaitable[dict[str, str]]], pictu
 TABLE = "\n# One\n\n## Two\n\n###### Six\n\n> quoted\n\n| a | b |\n|---|---|\n| `1` | [x](https://example.org) |\n"
 
 
+@pytest.mark.timeout(180)  # draws a large screen again and again
 async def test_all_text_stands_out_in_all_themes_of_ours() -> None:
     router = FakeRouter([Reply([SORT + TABLE]), Reply(refuse=AWAY)], list(SESSIONS))
-    async with a_chat(router, (90, 46)) as chat:
+    async with a_chat(router, (90, 40)) as chat:
         await chat.send("Sort")
         chat.turns[0].notes.append(FORGOTTEN)
         await chat.send("More")
@@ -54,7 +55,7 @@ async def test_all_text_stands_out_in_all_themes_of_ours() -> None:
         chat.app.session_list.focus()
         await _check(chat, "night", "ember", "paper", "mist")
         chat.app.action_theme()
-        await _check(chat, "night", "ember", "paper", "mist")
+        await _check(chat, "mist", "ember")
         await chat.press("escape")
         chat.app.action_attach()
         await _check(chat, "night", "paper")

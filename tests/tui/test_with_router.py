@@ -95,8 +95,10 @@ async def test_a_session_that_was_ended_elsewhere_is_told(router_url: str) -> No
 async def test_a_wrong_key_is_asked_for_and_nothing_typed_is_lost(models: Models, tmp_path: Path) -> None:
     with running_router(a_registry(tmp_path, models.endpoints), api_key=KEY) as router:
         async with on(router.url, key="wrong") as chat:
+            assert isinstance(chat.app.screen, Line)  # at once
+            await chat.press("escape")
             await chat.send("Write a Python function to sort a list")
-            await chat.until(lambda: isinstance(chat.app.screen, Line), "a key is asked for")
+            await chat.until(lambda: isinstance(chat.app.screen, Line), "a key is asked for again")
             assert chat.typed == "Write a Python function to sort a list"
             chat.app.screen.query_one(Input).value = KEY
             await chat.press("enter")
@@ -113,3 +115,17 @@ async def test_a_router_that_is_not_there_or_is_none_is_told(models: Models) -> 
         assert chat.typed == "hello"
     async with on(models.agent.url) as chat:
         assert "smart-router" in chat.notice
+
+
+async def test_the_routers_own_list_of_sessions_is_shown_and_gone_on_with(router_url: str) -> None:
+    session = f"tui-{uuid.uuid4().hex}"
+    asked = {"query": "Write a Python function to sort a list", "session_id": session}
+    httpx2.post(f"{router_url}/route", json=asked, trust_env=False).raise_for_status()
+    async with on(router_url) as chat:
+        assert session in [option.id for option in chat.app.session_list.options]
+        await chat.send(f"/session {session}")
+        assert "agent, 1 turn so far" in chat.shown
+        await chat.send("Add error handling to that function")
+        [decision] = [turn.decision for turn in chat.turns if turn.decision]
+        assert (decision.bypass_used, decision.new_session) == (True, False)
+        assert chat.all("note") == []
