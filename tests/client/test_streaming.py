@@ -70,6 +70,18 @@ def test_no_bytes_do_worse_than_a_client_error(pieces: list[bytes]) -> None:
         reading.take()
 
 
+def test_what_follows_the_end_is_nobodys() -> None:
+    reading = Reading(ADDRESS, "/route")
+    failed = event({"error_message": "m", "error_code": "c"}, "error")
+    reading.feed(WHOLE + SAID[0] + failed)
+    assert list(words(reading)) == WORDS
+    broken = Reading(ADDRESS, "/route")
+    broken.feed(event(DECISION, "route") + failed + SAID[0])
+    with pytest.raises(StreamBroken, match="the router says: m"):
+        broken.take()
+    assert broken.text == ""
+
+
 def test_the_answer_follows_the_last_word() -> None:
     reading = Reading(ADDRESS, "/route")
     reading.feed(WHOLE)

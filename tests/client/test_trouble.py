@@ -387,6 +387,12 @@ def dripping() -> Iterator[str]:
         dripper.join()
 
 
+def test_an_answer_that_stops_ends_with_the_deadline(connect: Connect, recorder: Recorder) -> None:
+    recorder.tell(record()[:-9], STALL)
+    with pytest.raises(RouterUnreachable, match=r"did not answer within 0\.2 s"):
+        connect(recorder.url, timeout_s=0.2).route(PYTHON)
+
+
 def test_an_answer_that_drips_ends_with_the_deadline(connect: Connect, dripping: str) -> None:
     with pytest.raises(RouterUnreachable, match=r"did not answer within 0\.3 s"):
         connect(dripping, timeout_s=0.3).route(PYTHON)

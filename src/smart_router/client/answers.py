@@ -244,6 +244,25 @@ class PartStats(Struct, frozen=True, kw_only=True):
     average_inference_time: float = 0.0
 
 
+class ModelState(Struct, frozen=True, kw_only=True):
+    """
+    How a model stands, as the router that was asked sees it.
+
+    Attributes:
+        state: such as `awake`, `sleeping`, `waking` or `failed`.
+        group: models of a group share GPU memory.
+        lifecycle: `always`, or how it comes and goes.
+        in_flight: requests that it works on.
+        waiting: requests that wait for it.
+    """
+
+    state: str
+    group: str = ""
+    lifecycle: str = ""
+    in_flight: int = 0
+    waiting: int = 0
+
+
 class Stats(Struct, frozen=True, kw_only=True):
     """
     Counts and averages since counting began; times in seconds.
@@ -255,6 +274,7 @@ class Stats(Struct, frozen=True, kw_only=True):
         bypass_rate_percent: their share of what was decided.
         use_cases: by use case.
         models: by model.
+        model_states: by model.
     """
 
     total_requests: int
@@ -271,3 +291,4 @@ class Stats(Struct, frozen=True, kw_only=True):
     average_total_time: float = 0.0
     use_cases: dict[str, PartStats] = {}
     models: dict[str, PartStats] = {}
+    model_states: dict[str, ModelState] = {}

@@ -84,5 +84,5 @@ class Http:
                 body.add(data)
                 trying.check(time.monotonic(), self.address)
         except httpx2.HTTPError as exc:
-            raise broken(exc, self.address) from exc
+            raise broken(exc, self.address, self.patience) from exc
         return body.whole()

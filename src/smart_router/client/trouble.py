@@ -3,7 +3,7 @@
 import httpx2
 
 from smart_router.client.address import Address
-from smart_router.client.errors import NotARouter, RouterUnreachable, StreamBroken
+from smart_router.client.errors import ClientError, NotARouter, RouterUnreachable, StreamBroken
 from smart_router.client.retrying import Patience, out_of_time
 
 _NOT_ASKED = (httpx2.ConnectError, httpx2.ProxyError)
@@ -36,8 +36,10 @@ def lost(exc: Exception, patience: Patience) -> str:
     return f"the connection was lost: {_words(exc)}"
 
 
-def broken(exc: Exception, address: Address) -> StreamBroken:
+def broken(exc: Exception, address: Address, patience: Patience) -> ClientError:
     """For an error within an answer that was to come whole."""
+    if isinstance(exc, httpx2.TimeoutException):
+        return out_of_time(address, patience)
     return StreamBroken(f"the answer of {address.url} broke off ({_words(exc)}); ask again", "")
 
 
