@@ -76,6 +76,7 @@ def test_a_conversation_remembers_its_session(client: Client, models: Models) ->
     assert talk.id is None
     first = talk.route(PYTHON)
     assert talk.id == first.session_id
+    assert not talk.began_anew
     with talk.stream(FOLLOW_UP) as stream:
         follow_up = "".join(stream)
     assert stream.decision.bypass_used
@@ -126,6 +127,35 @@ def test_a_conversation_has_a_session_of_its_own(client: Client) -> None:
         talk.info()
 
 
+def test_sessions_are_listed_a_page_at_a_time(client: Client) -> None:
+    ids = {client.route(PYTHON).session_id for _ in range(3)}
+    page, seen = client.sessions(limit=2), set()
+    assert len(page.sessions) == 2
+    while True:
+        seen |= {session.session_id for session in page.sessions}
+        if page.next_cursor is None:
+            break
+        page = client.sessions(page.next_cursor, limit=2)
+    assert ids <= seen
+    with pytest.raises(RouterRefused, match="cursor: "):
+        client.sessions("of my own")
+
+
+def test_a_session_can_be_pinned_and_unpinned(client: Client) -> None:
+    talk = client.session(a_session())
+    talk.route(PYTHON)
+    pinned = talk.update(use_case="multimodal", bypass_enabled=False)
+    assert (pinned.use_case, pinned.pinned, pinned.bypass_enabled) == ("multimodal", True, False)
+    assert talk.route(FOLLOW_UP).use_case == "multimodal"
+    assert not client.update_session(talk.id or "", use_case=None).pinned
+    with pytest.raises(RouterRefused, match="there are agent, multimodal"):
+        talk.update(use_case="nope")
+    with pytest.raises(UnknownSession):
+        client.update_session(a_session(), bypass_enabled=True)
+    with pytest.raises(BadInput, match="nothing to change was given"):
+        talk.update()
+
+
 def test_what_can_be_asked_for_is_told(client: Client) -> None:
     agent = client.use_cases()[0]
     assert (agent.id, agent.models, agent.default, agent.available) == ("agent", (AGENT,), True, True)
@@ -140,6 +170,7 @@ def test_numbers_and_health_are_told(client: Client) -> None:
     assert after.total_requests > before.total_requests
     assert after.models[AGENT].requests > 0
     assert after.scope == "replica"
+    assert (after.model_states[AGENT].state, after.model_states[AGENT].lifecycle) == ("awake", "always")
     health = client.health()
     assert health.status in ("healthy", "degraded")
     assert health.model_endpoints["gpu0"].endpoint.startswith("http://")

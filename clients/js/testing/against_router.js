@@ -29,6 +29,17 @@ test("a conversation: at once, streamed, seen and ended", async () => {
   await assert.rejects(client.sessionInfo(id), UnknownSession);
 });
 
+test("sessions are listed, pinned and unpinned", async () => {
+  const talk = client.session();
+  await talk.route(QUERY);
+  const page = await client.sessions({ limit: 1 });
+  assert.equal(page.sessions.length, 1);
+  if (page.next_cursor) assert.ok(Array.isArray((await client.sessions({ cursor: page.next_cursor })).sessions));
+  assert.equal((await talk.update({ use_case: "multimodal" })).pinned, true);
+  assert.equal((await talk.route(QUERY)).use_case, "multimodal");
+  assert.equal((await talk.update({ use_case: null })).pinned, false);
+});
+
 test("an attached picture decides", async () => {
   const answer = await client.route("What is in this?", { attachments: [Attachment.fromBytes(PIXEL, "image/png")] });
   assert.deepEqual([answer.use_case, answer.reason], ["multimodal", "modality"]);
