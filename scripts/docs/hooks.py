@@ -20,17 +20,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds what stands outside docs/."""
     for source, place in repository.ELSEWHERE.items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
-    shown = {source for file in files.documentation_pages() for source in _linked(file)}
+    shown, faults = set[str](), list[str]()
+    for file in files.documentation_pages():
+        try:
+            shown |= repository.linked_within_the_site(file.content_string, file.src_uri)[1]
+        except repository.NoSuchFile as exc:
+            faults.append(str(exc))
+    if faults:
+        raise PluginError("\n".join(faults))
     for source in sorted(shown):
         files.append(File.generated(config, repository.place_of(source), content=repository.page_showing(source)))
     return files
-
-
-def _linked(file: File) -> set[str]:
-    try:
-        return repository.linked_within_the_site(file.content_string, file.src_uri)[1]
-    except repository.NoSuchFile as exc:
-        raise PluginError(str(exc)) from None
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

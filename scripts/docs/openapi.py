@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "config" / "model_registry.yaml"
 
 
+@cache
 def openapi() -> Mapping[str, Any]:
     from smart_router.app import create_app
     from smart_router.settings import Settings
