@@ -18,7 +18,7 @@ TYPED = [(page, list(found)) for page, found in groupby(to_run("console"), key=l
 # With every answer that is none, a command of an example fails.
 CAREFUL = 'set -euo pipefail\ncurl() { command curl --fail-with-body --max-time 60 "$@"; }\n'
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 def ran(world: World, program: str, text: str, name: str = "example") -> None:

@@ -23,6 +23,8 @@ from tests.docs.blocks import ROOT
 ERRORS = list(router_errors())
 REFERENCE = ROOT / "docs" / "reference"
 
+pytestmark = pytest.mark.timeout(180)  # whoever comes first waits for the schema, of a whole router
+
 
 @pytest.mark.parametrize("place", PAGES)
 def test_a_page_is_current(place: str) -> None:
