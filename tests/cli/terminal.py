@@ -65,12 +65,13 @@ class Terminal:
 
 
 @contextmanager
-def a_terminal(*arguments: str, **variables: str) -> Iterator[Terminal]:
-    """`smart-router ARGUMENTS` there; killed if it has not ended by the end of the block."""
+def a_terminal(*arguments: str, piped: bool = False, **variables: str) -> Iterator[Terminal]:
+    """`smart-router ARGUMENTS` there, only its stdout elsewhere if *piped*; killed if it goes on after the block."""
     leader, follower = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "40"} | variables
     command = [sys.executable, "-m", "smart_router", *arguments]
-    process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=environment)
+    out = subprocess.DEVNULL if piped else follower
+    process = subprocess.Popen(command, stdin=follower, stdout=out, stderr=follower, env=environment)
     os.close(follower)
     try:
         yield Terminal(process, leader)

@@ -79,7 +79,8 @@ def classify(
         shown.as_json(answer)
         return
     confidence = f"confidence {answer['confidence']:.2f}"
-    typer.echo(f"{answer['use_case']} ({answer['reason']}, {confidence}) on {answer.get('selected_model', '?')}")
+    decided = f"{answer['use_case']} ({answer['reason']}, {confidence}) on {answer.get('selected_model', '?')}"
+    typer.echo(shown.harmless(decided))
     scores = sorted(answer["scores"].items(), key=lambda item: -item[1])
     if scores:
         rows = [(name, f"{score:.3f}", shown.bar(score)) for name, score in scores]
@@ -159,6 +160,6 @@ def _tell_where(answer: dict[str, Any]) -> None:
     if sys.stderr.isatty():
         from rich.text import Text
 
-        shown.console(err=True).print(Text(shown.harmless(told), style="dim"))
+        shown.console(err=True).print(Text(shown.tamed(told), style="dim"))
     else:
-        typer.echo(told, err=True)
+        typer.echo(shown.tamed(told), err=True)

@@ -1,7 +1,6 @@
 """`smart-router bench`: how fast a deployment is, as a client sees it; a client over HTTP."""
 
 import asyncio
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from smart_router.cli import shown
 from smart_router.cli.calling import DEFAULT_URL
 from smart_router.cli.doctor import check_address
 from smart_router.cli.failing import CONFIGURATION, FAILED, INTERRUPTED, NO_ROUTER, fail
@@ -185,11 +185,9 @@ def _show(measured: "Measured", as_json: bool, plot: Path | None) -> None:
     from smart_router.bench import report
 
     if as_json:
-        typer.echo(json.dumps(report.document(measured), ensure_ascii=False))
-    elif sys.stdout.isatty():
-        from rich.console import Console
-
-        Console().print(report.drawn(measured))
+        shown.as_json(report.document(measured))
+    elif shown.on_terminal():
+        shown.draw(report.drawn(measured))
     else:
         typer.echo(report.plain(measured))
     if plot is not None and measured.turns:

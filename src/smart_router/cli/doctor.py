@@ -1,7 +1,6 @@
 """`smart-router doctor`: is a deployment well, and what to do where it is not; a client over HTTP."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from smart_router.cli import shown
 from smart_router.cli.calling import DEFAULT_URL
 from smart_router.cli.failing import CONFIGURATION, FAILED, INTERRUPTED, NO_ROUTER, fail
 
@@ -44,7 +44,7 @@ def doctor(
     from smart_router.doctor import report
 
     if as_json:
-        typer.echo(json.dumps(report.document(url, found, quick=quick, began=began), ensure_ascii=False))
+        shown.as_json(report.document(url, found, quick=quick, began=began))
     else:
         typer.echo(f"\n{report.summary(found)}")
     raise typer.Exit(_exit_code(found))
@@ -107,15 +107,13 @@ class _OnTerminal:
     """In colour, with a sign of life while the next one is waited for."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-
-        self._console = Console()
+        self._console = shown.console()
         self._status = self._console.status("looking", spinner="dots")
 
     def __enter__(self) -> "Callable[[Finding], None]":
         from smart_router.doctor import report
 
-        self._gathered = report.Gathered(lambda finding: self._console.print(report.drawn(finding)))
+        self._gathered = report.Gathered(lambda finding: self._console.print(shown.Tamed(report.drawn(finding))))
         self._status.start()
         return self._gathered
 

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 
+from smart_router.cli.shown import tamed
 from smart_router.errors import ArtifactUnusable, ConfigurationError
 
 FAILED = 1  # it was tried and did not work, was refused, or differs
@@ -24,5 +25,10 @@ def plain_errors() -> Iterator[None]:
 
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
-    typer.echo(f"smart-router: {message}", err=True)
+    warn(message)
     raise typer.Exit(code)
+
+
+def warn(message: str) -> None:
+    """On stderr, for people; a router may have written of it what it likes."""
+    typer.echo(tamed(f"smart-router: {message}"), err=True)

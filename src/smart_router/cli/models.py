@@ -160,7 +160,7 @@ def _tell(model: dict[str, Any], as_json: bool) -> None:
     if as_json:
         shown.as_json(model)
     else:
-        typer.echo(f"{model['id']}: {_state(model)}")
+        typer.echo(shown.harmless(f"{model['id']}: {_state(model)}"))
 
 
 def _state(model: dict[str, Any]) -> shown.Styled:
@@ -199,7 +199,7 @@ def _draw(looks: Iterator[dict[str, Any]], over: bool) -> None:
         return
     with Live(console=shown.console(), auto_refresh=False) as live:
         for one in drawn:
-            live.update(one, refresh=True)
+            live.update(shown.Tamed(one), refresh=True)
 
 
 def lines(found: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ import typer
 
 from smart_router.cli import completing, shown
 from smart_router.cli.calling import DEFAULT_URL, Unanswered, ask, call
-from smart_router.cli.failing import FAILED, fail
+from smart_router.cli.failing import FAILED, fail, warn
 from smart_router.cli.moments import ago
 from smart_router.cli.options import AsJson, Key, SessionId, Url
 from smart_router.cli.shown import Sheet
@@ -47,7 +47,7 @@ def list_sessions(
     columns = (*COLUMNS, *MOMENTS)
     shown.show(Sheet(columns, told, numbers=("Turns",)), Sheet(columns, plain))
     if following:
-        typer.echo(f"smart-router: there are more; give a --limit above {limit}", err=True)
+        warn(f"there are more; give a --limit above {limit}")
 
 
 @app.command("show")
@@ -132,7 +132,7 @@ def _ended(url: str, key: str | None, id: str) -> bool:
     except Unanswered as exc:
         if exc.code != FAILED:
             fail(str(exc), exc.code)
-        typer.echo(f"smart-router: {id}: {exc}", err=True)
+        warn(f"{id}: {exc}")
         return False
     typer.echo(f"{id}: ended")
     return True

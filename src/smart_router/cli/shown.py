@@ -7,6 +7,7 @@ Rich is imported once something is drawn: `--help` does without it.
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.progress import Progress, TaskID
     from rich.table import Table
     from rich.text import Text
@@ -125,7 +126,18 @@ def show(sheet: Sheet, plain: Sheet | None = None) -> None:
 
 def draw(*what: "RenderableType") -> None:
     for one in what:
-        console().print(one)
+        console().print(Tamed(one))
+
+
+class Tamed:
+    """A picture, of which no text steers the terminal, whoever wrote it."""
+
+    def __init__(self, picture: "RenderableType") -> None:
+        self._picture = picture
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        for segment in console.render(self._picture, options):
+            yield segment if segment.control else segment._replace(text=tamed(segment.text))
 
 
 def console(*, err: bool = False) -> "Console":
@@ -137,14 +149,22 @@ def console(*, err: bool = False) -> "Console":
 
 def as_json(document: object) -> None:
     """One document on one line; times in it are as the router gives them."""
-    typer.echo(json.dumps(document, ensure_ascii=False))
+    text = json.dumps(document, ensure_ascii=False)
+    typer.echo(_BEYOND_ASCII.sub(lambda one: f"\\u{ord(one[0]):04x}", text))
 
 
 def harmless(text: str) -> str:
-    """For a terminal: without characters that would move its cursor or change its colours."""
-    if not on_terminal():
-        return text
-    return "".join(one for one in text if one in "\n\t" or not (one < " " or "\x7f" <= one <= "\x9f"))
+    """What goes to stdout: tamed if that is a terminal, else as it is."""
+    return tamed(text) if on_terminal() else text
+
+
+def tamed(text: str) -> str:
+    """Without characters that would move a terminal's cursor, change its colours, or have it do anything else."""
+    return _STEERING.sub("", text)
+
+
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # C0 but tab and newline, DEL, C1
+_BEYOND_ASCII = re.compile(r"[\x7f-\x9f]")  # of these, what JSON lets stand
 
 
 def bar(share: float) -> str:

@@ -12,7 +12,7 @@ import typer
 
 from smart_router.cli import shown
 from smart_router.cli.calling import Unanswered, ask
-from smart_router.cli.failing import fail
+from smart_router.cli.failing import fail, warn
 from smart_router.cli.keyboard import Keyboard
 from smart_router.cli.samples import Pace, Sample, began_anew, pace
 from smart_router.cli.stats import TELLS, TELLS_HEALTH
@@ -100,20 +100,20 @@ def _draw(watched: Watched, every_s: float) -> None:
     console = shown.console()
     with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
         for _ in _looks(watched, every_s, keyboard):
-            live.update(picture(watched, console.width, every_s), refresh=True)
+            live.update(shown.Tamed(picture(watched, console.width, every_s)), refresh=True)
 
 
 def _tell(watched: Watched, every_s: float, as_json: bool) -> None:
     with Keyboard() as keyboard:
         for _ in _looks(watched, every_s, keyboard):
             if watched.news:
-                typer.echo(f"smart-router: {_now()} {watched.news}", err=True)
+                warn(f"{_now()} {watched.news}")
             if watched.trouble or watched.sample is None:
                 continue
             if as_json:
                 shown.as_json(watched.sample.stats)
             elif watched.pace is not None:
-                typer.echo(line(watched.sample, watched.pace))
+                typer.echo(shown.harmless(line(watched.sample, watched.pace)))
 
 
 def _looks(watched: Watched, every_s: float, keyboard: Keyboard) -> Iterator[None]:

@@ -1,0 +1,97 @@
+"""A router, or a model behind it, that means ill: what it says is shown, and steers no terminal."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .scripted_router import ScriptedRouter, a_scripted_router
+from .terminal import a_terminal
+
+pytestmark = [pytest.mark.usefixtures("bare_environment"), pytest.mark.timeout(120)]
+
+STEERS = ("\x1b]0;", "\x1b[31mill", "\x9b", "\x07")  # names the window, colours, both in one character, rings
+ILL = f"{STEERS[0]}t{STEERS[3]}{STEERS[1]}{STEERS[2]}2J"
+NOW = "2026-11-21T22:00:00+00:00"
+
+DECISION = {
+    "success": True, "use_case": ILL, "selected_model": ILL, "session_id": ILL, "confidence": 0.9, "reason": ILL,
+    "bypass_used": False, "context_changed": False, "new_session": True, "routing_time": 0.001, "total_time": 0.2,
+    "fallback_from": ILL, "result": ILL, "scores": {ILL: 0.9}, "because": {"note": ILL},
+}  # fmt: skip
+PART = {"requests": 1, "errors": 0, "average_inference_time": 0.1}
+STATS = {
+    "total_requests": 3, "bypass_requests": 1, "since": ILL, "use_cases": {ILL: PART}, "models": {ILL: PART},
+    "model_states": {ILL: {"state": ILL, "waiting": ILL}},
+}  # fmt: skip
+REPLICA = {"model": ILL, "status": ILL, "endpoint": ILL, "trouble": ILL}
+HEALTH = {
+    "status": ILL, "bypass_router": ILL, "timestamp": NOW, "classifier": {"kind": ILL, "trouble": ILL},
+    "model_endpoints": {ILL: {"status": ILL, "endpoint": ILL, "replicas": [REPLICA]}},
+}  # fmt: skip
+MODEL = {
+    "id": ILL, "group": ILL, "lifecycle": ILL, "state": ILL, "pinned": False, "preloaded": True, "in_flight": 0,
+    "waiting": 0, "sessions": 0, "last_used": NOW, "awake_since": NOW, "wakes": 1, "evictions": 0,
+    "last_wake_seconds": 1.0, "trouble": ILL,
+}  # fmt: skip
+MODELS = {
+    "models": [MODEL], "groups": [{"id": ILL, "residents": [ILL], "max_resident": 1}], "concurrent_models": 1,
+    "max_concurrent_models": 1,
+}  # fmt: skip
+SESSION = {"session_id": ILL, "use_case": ILL, "model_id": ILL, "request_count": 1, "lanes": {ILL: {"use_case": ILL}}}
+ANSWERS: dict[tuple[str, str], Any] = {
+    ("POST", "/route"): DECISION,
+    ("POST", "/classify"): DECISION,
+    ("GET", "/stats"): STATS,
+    ("GET", "/health"): HEALTH,
+    ("GET", "/livez"): {},
+    ("GET", "/models"): MODELS,
+    ("POST", "/models/m/pin"): MODEL,
+    ("GET", "/sessions/s"): SESSION,
+}
+
+
+@pytest.fixture(scope="module")
+def ill() -> Iterator[ScriptedRouter]:
+    with a_scripted_router() as router:
+        router.refuses(400, f"bad_request{ILL}", ILL)
+        for (method, path), answer in ANSWERS.items():
+            router.answers(200, answer, method, path)
+        yield router
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "route hi",
+        "route --json hi",
+        "classify hi",
+        "models",
+        "models pin m",
+        "sessions show s",
+        "sessions end s",
+        "doctor",
+        "bench --warmup 0 --runs 1 --same 1",
+    ],
+)
+def test_what_a_router_says_steers_no_terminal(ill: ScriptedRouter, command: str) -> None:
+    with a_terminal(*command.split(), SMART_ROUTER_URL=ill.url) as terminal:
+        terminal.ended()
+        assert [sign for sign in STEERS if sign in terminal.said] == []
+        assert "Traceback" not in terminal.said
+        assert "2J" in terminal.said  # it was said
+
+
+def test_nor_does_what_it_says_again_and_again(ill: ScriptedRouter) -> None:
+    with a_terminal("stats", "--watch", "--every", "0.2", SMART_ROUTER_URL=ill.url) as terminal:
+        terminal.shows("2J")
+        terminal.press("q")
+        terminal.ended()
+        assert [sign for sign in STEERS if sign in terminal.said] == []
+
+
+def test_nor_what_goes_to_stderr_while_stdout_is_piped(ill: ScriptedRouter) -> None:
+    with a_terminal("route", "hi", piped=True, SMART_ROUTER_URL=ill.url) as terminal:
+        assert terminal.ended() == 0
+        assert [sign for sign in STEERS if sign in terminal.said] == []
+        assert "session" in terminal.said
