@@ -293,7 +293,7 @@ function retryAfterS(value, nowMs) {
 // server-sent events
 
 const MOST_EVENT = 8 * 1024 * 1024; // characters
-const MOST_ANSWER_BYTES = 64 * 1024 * 1024;
+const MOST_ANSWER_BYTES = 64 * 1024 * 1024; // of a stream: characters
 
 /** Parses events as they arrive: any split of the bytes gives the same. Comments are dropped. */
 class EventParser {
@@ -625,6 +625,10 @@ const NOT_ASKED = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "EN
 /** @param {string} url */
 function checkedUrl(url) {
   const trimmed = url.trim().replace(/\/+$/, "");
+  if (/^[^:]*:\/\/[^/]*@/.test(trimmed)) {
+    // No browser sends it, and every message would tell it.
+    throw new BadInput("url: has a user name or a password in it; leave them out, and give the router's key as key");
+  }
   let parts;
   try {
     parts = new URL(trimmed);
@@ -983,6 +987,9 @@ export class RouteStream {
     } else if (name === "message") {
       const { delta } = this.#http.checked(this.#call, JSON.parse(data), { delta: "string" });
       if (!this.#decision) throw new Error("words before the decision");
+      if (this.#text.length + delta.length > MOST_ANSWER_BYTES) {
+        throw this.#broken(`more than ${MOST_ANSWER_BYTES} characters, which no router's answer has`, {});
+      }
       this.#text += delta;
       this.#waiting.push(delta);
     } else if (name === "done") {

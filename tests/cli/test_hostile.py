@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from smart_router.cli import app
 
 from .scripted_router import ScriptedRouter, a_scripted_router
 from .terminal import a_terminal
@@ -80,6 +83,27 @@ def test_what_a_router_says_steers_no_terminal(ill: ScriptedRouter, command: str
         assert [sign for sign in STEERS if sign in terminal.said] == []
         assert "Traceback" not in terminal.said
         assert "2J" in terminal.said  # it was said
+
+
+@pytest.mark.parametrize("command", ["doctor", "bench", "stats"])
+@pytest.mark.parametrize("key", ["sk-secret\r", "sk-secr\nX: y", "sk-größe"])
+def test_a_key_that_no_header_can_carry_is_a_mistake_and_not_told(command: str, key: str) -> None:
+    result = CliRunner().invoke(app, [command, "--url", "http://127.0.0.1:9", "--key", key])
+    if key.strip() == "sk-secret":  # as files of Windows end their lines
+        assert result.exit_code == 3
+    else:
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "key: has characters in it that no header can carry" in result.stderr
+    assert "sk-" not in result.output
+
+
+@pytest.mark.parametrize("command", ["doctor", "bench", "stats"])
+@pytest.mark.parametrize("url", ["http://h:99999", "http://h/?a=b", "http://u:hunter2@h", "http://", "h", "http://a b"])
+def test_what_is_no_address_is_a_mistake(command: str, url: str) -> None:
+    result = CliRunner().invoke(app, [command, "--url", url])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "url: " in result.stderr
+    assert "hunter2" not in result.output
 
 
 def test_nor_does_what_it_says_again_and_again(ill: ScriptedRouter) -> None:

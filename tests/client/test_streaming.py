@@ -97,6 +97,18 @@ def test_an_endless_event_is_given_up() -> None:
         reading.begun()
 
 
+def test_words_without_an_end_are_given_up() -> None:
+    reading = Reading(ADDRESS, "/route")
+    reading.feed(event(DECISION, "route"))
+    word = json.dumps({"delta": "x" * (MAX_EVENT_BYTES - 100)}).encode()
+    for _ in range(MOST_ANSWER_BYTES // MAX_EVENT_BYTES + 2):
+        reading.feed(b"data: " + word + b"\n\n")
+    assert len(reading.text) <= MOST_ANSWER_BYTES
+    assert reading.over
+    with pytest.raises(StreamBroken, match=f"more than {MOST_ANSWER_BYTES} characters"):
+        list(words(reading))
+
+
 def test_an_endless_answer_is_given_up() -> None:
     body = Body(ADDRESS)
     body.add(bytes(MOST_ANSWER_BYTES))

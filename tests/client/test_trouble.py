@@ -112,6 +112,19 @@ def test_what_is_no_address_is_refused_at_once(connect: Connect, url: str) -> No
         connect(url)
 
 
+def test_an_address_with_a_password_is_refused_and_not_told(connect: Connect) -> None:
+    """It would take the key's place in the request, and stand in every message."""
+    with pytest.raises(BadInput, match="url: has a user name or a password in it; leave them out") as told:
+        connect("http://somebody:hunter2@localhost", "sk-1")
+    assert "hunter2" not in str(told.value)
+
+
+def test_an_answer_of_nothing_but_brackets_is_no_routers(client: Client, recorder: Recorder) -> None:
+    in_turn(recorder, answer(200, b"[" * 500_000, Connection="close"))
+    with pytest.raises(NotARouter):
+        client.call("GET", "/stats")
+
+
 @pytest.mark.parametrize("key", ["sk-größe", "sk-a b", "sk-a\nX: y"])
 def test_a_key_that_no_header_can_carry_is_refused_and_not_told(connect: Connect, key: str) -> None:
     with pytest.raises(BadInput, match="key: ") as told:

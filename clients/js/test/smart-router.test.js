@@ -142,6 +142,22 @@ test("what cannot be sent is refused here", async () => {
   assert.equal(fake.requests.length, 0);
 });
 
+test("an address with a password is refused and not told", async () => {
+  assert.throws(
+    () => new Client({ url: "http://somebody:hunter2@localhost" }),
+    (error) => error instanceof BadInput && /a password in it/.test(error.message) && !/hunter2/.test(error.message),
+  );
+});
+
+test("words without an end are given up", async () => {
+  const word = delta("x".repeat(8 * 1024 * 1024 - 100));
+  fake.tell([streamed(ROUTE, ...Array(10).fill(word)), STALL]);
+  const stream = await client().stream("q");
+  const error = await refused(words(stream), StreamBroken, /more than 67108864 characters/);
+  assert.ok(error.textSoFar.length <= 64 * 1024 * 1024);
+  await fake.left();
+});
+
 test("files are attached, and what is none is named", async () => {
   const folder = await mkdtemp(join(tmpdir(), "attach-"));
   await writeFile(join(folder, "a.PNG"), Buffer.alloc(70_000, 7));

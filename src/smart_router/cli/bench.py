@@ -10,7 +10,7 @@ import typer
 
 from smart_router.cli import shown
 from smart_router.cli.calling import DEFAULT_URL
-from smart_router.cli.doctor import check_address
+from smart_router.cli.doctor import checked_address
 from smart_router.cli.failing import CONFIGURATION, FAILED, INTERRUPTED, NO_ROUTER, fail
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def bench(
 
     Example: smart-router bench --runs 50 --concurrency 4 --plot bench.png
     """
-    check_address(url)
+    url, key = checked_address(url, key)
     measured = _planned(
         url,
         _queries(query, file),

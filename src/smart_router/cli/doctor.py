@@ -34,7 +34,7 @@ def doctor(
 
     Example: smart-router doctor --url http://localhost:8001 --quick
     """
-    check_address(url)
+    url, key = checked_address(url, key)
     began = datetime.now(UTC)
     try:
         with _teller(as_json) as tell:
@@ -72,17 +72,16 @@ async def _examined(
     return [*found, *left]
 
 
-def check_address(url: str) -> None:
-    import httpx2
+def checked_address(url: str, key: str | None) -> tuple[str, str | None]:
+    """As the client takes them: what it would not send, nobody else sends or shows."""
+    from smart_router.client import BadInput
+    from smart_router.client.address import Address
 
     try:
-        address = httpx2.URL(url)
-    except httpx2.InvalidURL as exc:
-        fail(f"--url: {url!r} is no address ({exc}); give one such as {DEFAULT_URL}", CONFIGURATION)
-    if address.scheme not in ("http", "https") or not address.host:
-        fail(
-            f"--url: {url!r} must begin with http:// or https:// and name a host, as {DEFAULT_URL} does", CONFIGURATION
-        )
+        address = Address.of(url, key, environment={})
+    except BadInput as exc:
+        fail(str(exc), CONFIGURATION)
+    return address.url, address.key
 
 
 def _teller(as_json: bool) -> "AbstractContextManager[Callable[[Finding], None]]":

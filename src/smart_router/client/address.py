@@ -48,6 +48,9 @@ class Address(Struct, frozen=True):
 
 
 def _check_url(url: str) -> None:
+    """A password would take the key's place in requests, and stand in every message."""
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise BadInput("url: has a user name or a password in it; leave them out, and give the router's key as key")
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -28,7 +28,7 @@ def read(call: Call[T], body: bytes, address: Address) -> T:
         return msgspec.json.decode(body, type=call.into)
     except msgspec.ValidationError as exc:
         raise misunderstood(address, call.path, exc) from exc
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise NotARouter(f"{address.url}{call.path} answered without JSON; {_IS_IT}", status=200) from exc
 
 

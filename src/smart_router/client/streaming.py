@@ -8,7 +8,7 @@ import msgspec
 from smart_router.client.address import Address
 from smart_router.client.answers import Answer, Decision
 from smart_router.client.errors import BadInput, ClientError, RouterRefused, StreamBroken
-from smart_router.client.reading import misunderstood, refusal
+from smart_router.client.reading import MOST_ANSWER_BYTES, misunderstood, refusal
 from smart_router.decide.sse import MAX_EVENT_BYTES, Event, Parser, TooLong
 
 
@@ -33,6 +33,7 @@ class Reading:
         self._path = path
         self._parser = Parser()
         self._pieces: list[str] = []
+        self._length = 0  # of them together
         self._waiting: deque[str] = deque()
         self._failure: ClientError | None = None
         self._decision: Decision | None = None
@@ -120,6 +121,10 @@ class Reading:
     def _say(self, word: str) -> None:
         if self._decision is None:
             raise msgspec.DecodeError("words before the decision")
+        self._length += len(word)
+        if self._length > MOST_ANSWER_BYTES:
+            self._fail(self._broken(f"more than {MOST_ANSWER_BYTES} characters, which no router's answer has"))
+            return
         self._pieces.append(word)
         self._waiting.append(word)
 
