@@ -176,7 +176,8 @@ def _plan(house: House, registry: Registry, classifier: Classifier, identity: st
     control_plane.include_router(admin)
     data_plane: dict[str, Handler] = dict.fromkeys(DATA_PLANE, openai)
     data_plane |= {"/route": route.route, "/classify": route.classify, "/v1/models": control_plane}
-    data_plane |= page_files(lambda: _about(house, registry))
+    if settings.playground:
+        data_plane |= page_files(lambda: _about(house, registry))
     front = Front(data_plane, control_plane, {"/v1/models/": control_plane, "/v1/": openai})
     return Plan(registry, classifier, identity, shadow, front)
 

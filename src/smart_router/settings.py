@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """Requests a minute of each key that has no limit of its own; 0: any number."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins of other pages that may call from a browser; unset: none."""
+    playground: bool = True
+    """The page at `/`, see [playground.md](playground.md); false: there is none."""
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3)
     """Of a request's body, attachments included; more is refused with 413."""
     max_query_chars: int = Field(32_768, ge=1, le=10_000_000)

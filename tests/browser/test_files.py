@@ -8,7 +8,8 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from smart_router.web.files import TYPES
-from tests.e2e.routers import Router
+from tests.e2e.models import Models
+from tests.e2e.routers import Router, a_registry, running_router
 
 from .playground import STATIC
 
@@ -41,6 +42,15 @@ def test_every_file_is_served_under_the_policy_and_asked_for_again_only_when_it_
     head = router.http.head(path)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == str(len(whole.content))
+
+
+def test_an_operator_may_serve_no_page(models: Models, tmp_path: Path) -> None:
+    with running_router(a_registry(tmp_path, models.endpoints), playground=False) as router:
+        assert router.http.get("/use-cases").status_code == 200
+        unknown = router.http.get("/nothing-here")
+        for path in ("/", "/ui/main.js", "/ui/about.json"):
+            found = router.http.get(path)
+            assert (found.status_code, found.json().keys()) == (404, unknown.json().keys())
 
 
 def test_only_reading_is_allowed(router: Router) -> None:
