@@ -1,7 +1,8 @@
 #!/bin/sh
 # What tests talk to or check with: nginx (the upstream client), prometheus with promtool (dashboards, alerts),
-# docker-compose (compose files), haproxy (several routers), chromium (the web page), node (the JavaScript client), curl (examples). Where one cannot be
-# installed, its tests are skipped with the reason; on a build server (CI) they fail. Always succeeds.
+# docker-compose (compose files), haproxy (several routers), chromium (the web page), node (the JavaScript client), curl
+# (examples). Where one cannot be installed, its tests are skipped with the reason; on a build server (CI) they fail.
+# Always succeeds.
 missing=""
 for pair in nginx:nginx prometheus:prometheus promtool:prometheus docker-compose:docker-compose haproxy:haproxy chromium:chromium node:nodejs curl:curl; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
