@@ -233,7 +233,7 @@ async def _body(request: Request, settings: Settings) -> bytes:
 
 
 def _unknown() -> UnknownSession:
-    return UnknownSession("no such session; it may have expired")
+    return UnknownSession("no such session, it may have expired; send a turn with this id to begin it anew")
 
 
 def _iso(seconds: float) -> str:
