@@ -29,17 +29,17 @@ def its_path(file: Path) -> str:
 
 @pytest.mark.parametrize("path", ["/", *map(its_path, SERVED)])
 def test_every_file_is_served_under_the_policy_and_asked_for_again_only_when_it_changed(
-    router: Router, path: str
+    simulated_router: Router, path: str
 ) -> None:
-    whole = router.http.get(path)
+    whole = simulated_router.http.get(path)
     assert whole.status_code == 200
     policy = whole.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "require-trusted-types-for 'script'" in policy
     assert "microphone=(self)" in whole.headers["permissions-policy"]
     assert whole.headers["cache-control"] == "no-cache"
-    again = router.http.get(path, headers={"If-None-Match": f'W/"x", {whole.headers["etag"]}'})
+    again = simulated_router.http.get(path, headers={"If-None-Match": f'W/"x", {whole.headers["etag"]}'})
     assert (again.status_code, again.content) == (304, b"")
-    head = router.http.head(path)
+    head = simulated_router.http.head(path)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == str(len(whole.content))
 
@@ -53,8 +53,8 @@ def test_an_operator_may_serve_no_page(models: Models, tmp_path: Path) -> None:
             assert (found.status_code, found.json().keys()) == (404, unknown.json().keys())
 
 
-def test_only_reading_is_allowed(router: Router) -> None:
-    refused = router.http.post("/", content=b"{}")
+def test_only_reading_is_allowed(simulated_router: Router) -> None:
+    refused = simulated_router.http.post("/", content=b"{}")
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
     assert refused.json()["error_code"] == "method_not_allowed"
 
@@ -67,8 +67,8 @@ def test_only_reading_is_allowed(router: Router) -> None:
         "/ui/index.html", "/ui/main.js/", "/ui/MAIN.JS", "/ui/..\\files.py", "/ui/%00",
     ],
 )  # fmt: skip
-def test_no_other_path_leads_to_a_file(router: Router, path: str) -> None:
-    answer = router.http.get(router.url + path)
+def test_no_other_path_leads_to_a_file(simulated_router: Router, path: str) -> None:
+    answer = simulated_router.http.get(simulated_router.url + path)
     assert answer.status_code == 404
     assert answer.json()["error_code"] == "not_found"
 
@@ -82,8 +82,8 @@ def test_the_page_and_what_it_may_know_need_no_key(keyed_router: Router) -> None
     assert keyed_router.http.get("/stats").status_code == 401
 
 
-def test_the_page_is_told_the_routers_limits_and_defaults(router: Router) -> None:
-    about = router.get("/ui/about.json")
+def test_the_page_is_told_the_routers_limits_and_defaults(simulated_router: Router) -> None:
+    about = simulated_router.get("/ui/about.json")
     assert about["max_body_bytes"] == 1024 * 1024
     assert (about["max_tokens"], about["temperature"], about["key_needed"]) == (100, 0.7, False)
 

@@ -30,7 +30,7 @@ BOMBS = {
     "lists": "\n".join("  " * depth + "- x" for depth in range(250)),
     "table": "|a" * 3_000 + "|\n" + "|-" * 3_000 + "|\n" + ("|b" * 3_000 + "|\n") * 5,
     "ticks": " ".join("`" * length for length in range(200)),
-    "rows": "|a|b|\n|-|-|\n" + "|**c**|`d`|\n" * 3_000,
+    "rows": "|a|b|\n|-|-|\n" + "|**c**|`d`|\n" * 1_500,
     "long": "word " * 60_000,
 }
 

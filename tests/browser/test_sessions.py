@@ -1,11 +1,10 @@
 """Sessions in the side list, and what this browser keeps of them."""
 
 import json
-from typing import Any
 
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
-from tests.e2e.asking import FOLLOW_UP, PYTHON
+from tests.e2e.asking import ALOUD, FOLLOW_UP, PYTHON
 from tests.e2e.models import Models, Recorder
 from tests.e2e.routers import KEY, Router
 
@@ -56,22 +55,17 @@ def test_pinned_sessions_come_first(playground: Playground) -> None:
     expect(titles).to_have_text(["Another matter", "Hello there"])
 
 
-def test_a_session_can_be_kept_on_its_use_case_and_let_go(playground: Playground) -> None:
+def test_a_session_can_be_kept_on_its_use_case_and_let_go(playground: Playground, router: Router) -> None:
     playground.ask(PYTHON)
-    asked: list[Any] = []
-
-    def kept(route: Route) -> None:
-        asked.append((route.request.method, json.loads(route.request.post_data or "")))
-        use_case = asked[-1][1]["use_case"]
-        route.fulfill(json={"use_case": use_case or "agent", "pinned": use_case is not None})
-
-    playground.page.route("**/sessions/*", kept)
     playground.more(PYTHON)
     playground.button("Keep on agent", playground.side).click()
     expect(playground.side).to_contain_text("kept on agent")
+    assert router.session(its_id(playground))["pinned"] is True
+    turn = playground.ask(ALOUD)
+    expect(turn.get_by_role("list", name="Decision")).to_contain_text("agent")
     playground.button("Let the router choose", playground.side).click()
     expect(playground.button("Keep on agent", playground.side)).to_be_visible()
-    assert asked == [("PATCH", {"use_case": "agent"}), ("PATCH", {"use_case": None})]
+    assert router.session(its_id(playground))["pinned"] is False
 
 
 def test_a_router_that_cannot_keep_a_session_is_told_so(playground: Playground) -> None:

@@ -65,22 +65,30 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "code", "message", "said"), REFUSALS, ids=[code for _, code, _, _ in REFUSALS])
-def test_a_refusal_is_told_in_the_routers_own_words(
-    playground: Playground, status: int, code: str, message: str, said: str
-) -> None:
-    headers = {"retry-after": "2"} if status in (429, 503) else {}
-    playground.watch.provoked(status)
-    body = {"success": False, "error_message": message, "error_code": code, "request_id": "abc123"}
-    playground.instead("/route", status, json.dumps(body), headers)
-    playground.ask(PYTHON, state="failed")
-    expect(playground.last).to_contain_text(said)
-    expect(playground.last).to_contain_text(message[1:])
-    expect(playground.last).to_contain_text("Request abc123")
-    if headers:
-        expect(playground.last.get_by_role("button", name=re.compile("Try again in"))).to_be_disabled()
+def test_each_refusal_is_told_in_the_routers_own_words(playground: Playground) -> None:
+    for status, code, message, said in REFUSALS:
+        playground.watch.provoked(status)
+        body = {"success": False, "error_message": message, "error_code": code, "request_id": "abc123"}
+        playground.instead("/route", status, json.dumps(body))
+        playground.ask(PYTHON, state="failed")
+        expect(playground.last).to_contain_text(said)
+        expect(playground.last).to_contain_text(message[1:])
+        expect(playground.last).to_contain_text("Request abc123")
     playground.page.unroute("**/route")
     playground.button("Try again", playground.last).click()
+    expect(playground.answer).to_contain_text(PYTHON)
+
+
+def test_it_can_be_tried_again_after_as_long_as_the_router_asked_for(playground: Playground) -> None:
+    playground.watch.provoked(429)
+    playground.instead("/route", 429, '{"error_message": "60 requests a minute"}', {"retry-after": "3"})
+    playground.ask(PYTHON, state="failed")
+    again = playground.last.get_by_role("button", name=re.compile("Try again"))
+    expect(again).to_have_text(re.compile("in [123] s"))
+    expect(again).to_be_disabled()
+    playground.page.unroute("**/route")
+    expect(again).to_be_enabled()
+    again.click()
     expect(playground.answer).to_contain_text(PYTHON)
 
 

@@ -2,7 +2,12 @@
 import { ask } from "./router_calls.js";
 
 const DEFAULTS = {
-  version: "", key_needed: false, max_body_bytes: 32 * 1024 * 1024, max_query_chars: 32_768, max_attachments: 8, max_tokens: 100,
+  version: "",
+  key_needed: false,
+  max_body_bytes: 32 * 1024 * 1024,
+  max_query_chars: 32_768,
+  max_attachments: 8,
+  max_tokens: 100,
   temperature: 0.7,
 };
 
@@ -14,5 +19,7 @@ export async function readAbout() {
   } catch {
     // An older router: asking will show what it is.
   }
-  return Object.fromEntries(Object.entries(DEFAULTS).map(([name, usual]) => [name, typeof found[name] === typeof usual ? found[name] : usual]));
+  return Object.fromEntries(
+    Object.entries(DEFAULTS).map(([name, usual]) => [name, typeof found[name] === typeof usual ? found[name] : usual]),
+  );
 }

@@ -25,10 +25,18 @@ export class Asking {
     const size = sizeOf(this.body(session, turn, true));
     if (size > most) return tooLarge(size, most);
     if ([...turn.query].length > letters) {
-      return new Trouble("text", `This message has ${[...turn.query].length} characters; the router takes ${letters}.`, "Shorten it, or attach a file.");
+      return new Trouble(
+        "text",
+        `This message has ${[...turn.query].length} characters; the router takes ${letters}.`,
+        "Shorten it, or attach a file.",
+      );
     }
     if (turn.attachments.length > files) {
-      return new Trouble("files", `The router takes ${files} attachments at once; these are ${turn.attachments.length}.`, "Remove some.");
+      return new Trouble(
+        "files",
+        `The router takes ${files} attachments at once; these are ${turn.attachments.length}.`,
+        "Remove some.",
+      );
     }
     return null;
   }
@@ -39,7 +47,16 @@ export class Asking {
     const began = performance.now();
     this.#stops.set(turn.id, stop);
     this.#change(session, turn, {
-      state: "waiting", text: "", decision: null, why: null, record: null, firstMs: null, totalMs: null, trouble: null, note: "", forgotten: false,
+      state: "waiting",
+      text: "",
+      decision: null,
+      why: null,
+      record: null,
+      firstMs: null,
+      totalMs: null,
+      trouble: null,
+      note: "",
+      forgotten: false,
     });
     const heard = this.#heard(session, turn, began);
     try {
@@ -72,7 +89,13 @@ export class Asking {
     return {
       decided: (decision, why) => {
         const known = session.turns.slice(0, session.turns.indexOf(turn)).some(({ state }) => state === "done");
-        this.#change(session, turn, { state: "streaming", decision, why, forgotten: known && decision.new_session === true, note: "" });
+        this.#change(session, turn, {
+          state: "streaming",
+          decision,
+          why,
+          forgotten: known && decision.new_session === true,
+          note: "",
+        });
       },
       waiting: (note) => this.#change(session, turn, { note }),
       said: (text) => {
@@ -89,7 +112,15 @@ export class Asking {
 }
 
 function troubleOf(error) {
-  if (error instanceof Trouble) return { ...error.record, until: error.waitS === null ? null : Date.now() + error.waitS * 1000 };
+  if (error instanceof Trouble)
+    return { ...error.record, until: error.waitS === null ? null : Date.now() + error.waitS * 1000 };
   console.error(error);
-  return { kind: "again", title: "This page made a mistake.", advice: "Reload it and ask again; the message is kept.", status: 0, code: "", requestId: "" };
+  return {
+    kind: "again",
+    title: "This page made a mistake.",
+    advice: "Reload it and ask again; the message is kept.",
+    status: 0,
+    code: "",
+    requestId: "",
+  };
 }

@@ -7,14 +7,26 @@ import { icon } from "./icons.js";
 export function attachmentChip(attachment, remove = null) {
   const { kind, name, size, url } = attachment;
   const where = url ? hostOf(url) : size === null ? "" : fileSize(size);
-  const words = el("span", { class: "chip-words" }, el("span", { class: "chip-name" }, name || kind), el("span", { class: "chip-fact" }, `${kind}${where ? ` · ${where}` : ""}`));
-  const drop = remove && el("button", { type: "button", class: "quiet icon-only", "aria-label": `Remove ${name}`, on: { click: remove } }, icon("close"));
+  const words = el(
+    "span",
+    { class: "chip-words" },
+    el("span", { class: "chip-name" }, name || kind),
+    el("span", { class: "chip-fact" }, `${kind}${where ? ` · ${where}` : ""}`),
+  );
+  const drop =
+    remove &&
+    el(
+      "button",
+      { type: "button", class: "quiet icon-only", "aria-label": `Remove ${name}`, on: { click: remove } },
+      icon("close"),
+    );
   return el("li", { class: `chip ${kind}` }, preview(attachment), words, player(attachment), drop);
 }
 
 function preview({ kind, preview: shown }) {
   if (kind === "image" && shown) return el("img", { src: shown, alt: "", class: "thumb" });
-  if (kind === "video" && shown) return el("video", { src: shown, class: "thumb", muted: true, preload: "metadata", "aria-hidden": "true" });
+  if (kind === "video" && shown)
+    return el("video", { src: shown, class: "thumb", muted: true, preload: "metadata", "aria-hidden": "true" });
   return el("span", { class: "thumb" }, icon(kind));
 }
 

@@ -1,13 +1,12 @@
 // The message box: words, attachments, where they should go, and the buttons that send, stop and look ahead.
 import { attachmentChip } from "./attachment_views.js";
-import { byId, fill, setAttribute } from "./dom.js";
+import { byId, el, fill, setAttribute } from "./dom.js";
 import { languageOf } from "./language.js";
 import { dismiss, notify } from "./notices.js";
 import { forget, readFile } from "./reading_files.js";
 import { isUnderWay, newTurn } from "./sessions.js";
 import { Trouble } from "./trouble.js";
 import { useCases } from "./use_cases.js";
-import { el } from "./dom.js";
 
 const TALLEST_PX = 260;
 
@@ -60,7 +59,9 @@ export class Composer {
     const known = useCases();
     const gone = shown.choice && known.length && !known.some(({ id }) => id === shown.choice);
     if (gone) shown.choice = "";
-    const options = known.map(({ id, description, available }) => el("option", { value: id, title: description }, available ? id : `${id} (no model up)`));
+    const options = known.map(({ id, description, available }) =>
+      el("option", { value: id, title: description }, available ? id : `${id} (no model up)`),
+    );
     if (shown.choice && !known.length) options.push(el("option", { value: shown.choice }, shown.choice));
     fill(this.choice, el("option", { value: "" }, "Automatic"), options);
     this.choice.value = shown.choice;
@@ -97,7 +98,12 @@ export class Composer {
     this.sessions.save(shown);
     this.show();
     this.box.focus();
-    if (lost) notify("composer", `${lost === 1 ? "An attachment is" : `${lost} attachments are`} no longer in memory.`, "The page was reloaded since: attach again what the message needs.");
+    if (lost)
+      notify(
+        "composer",
+        `${lost === 1 ? "An attachment is" : `${lost} attachments are`} no longer in memory.`,
+        "The page was reloaded since: attach again what the message needs.",
+      );
   }
 
   suggest(text) {
@@ -110,7 +116,12 @@ export class Composer {
     for (const file of files) {
       try {
         const most = this.asking.about.max_attachments;
-        if (this.files.length >= most) throw new Trouble("files", `The router takes ${most} attachments at once.`, "Send these first, or remove one.");
+        if (this.files.length >= most)
+          throw new Trouble(
+            "files",
+            `The router takes ${most} attachments at once.`,
+            "Send these first, or remove one.",
+          );
         const { shown } = this.sessions;
         const attachment = await readFile(file, this.asking.about.max_body_bytes);
         this.#files.set(shown.id, [...(this.#files.get(shown.id) ?? []), attachment]);
@@ -176,7 +187,10 @@ export class Composer {
     const list = byId("attached");
     const { files } = this;
     list.hidden = files.length === 0;
-    fill(list, files.map((file) => attachmentChip(file, () => this.#remove(file))));
+    fill(
+      list,
+      files.map((file) => attachmentChip(file, () => this.#remove(file))),
+    );
   }
 
   #remove(file) {

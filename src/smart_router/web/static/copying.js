@@ -6,7 +6,12 @@ const SHOWN_MS = 1600;
 
 /** *text* is a function, asked when the button is pressed. */
 export function copyButton(text, label) {
-  const button = el("button", { type: "button", class: "quiet small", "aria-label": label, title: label }, icon("copy"), "Copy");
+  const button = el(
+    "button",
+    { type: "button", class: "quiet small", "aria-label": label, title: label },
+    icon("copy"),
+    "Copy",
+  );
   button.addEventListener("click", async () => {
     const done = await copy(text());
     fill(button, icon(done ? "check" : "alert"), done ? "Copied" : "Select and copy it by hand");

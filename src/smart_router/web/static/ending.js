@@ -18,7 +18,10 @@ export async function endSession(session, { sessions, asking, openKey }) {
 }
 
 function refused(session, error, parts) {
-  const actions = [{ label: "Try again", run: () => endSession(session, parts) }, { label: "Forget it here only", run: () => parts.sessions.remove(session) }];
+  const actions = [
+    { label: "Try again", run: () => endSession(session, parts) },
+    { label: "Forget it here only", run: () => parts.sessions.remove(session) },
+  ];
   if (error.kind === "key") actions.unshift({ label: "Enter the key", run: () => parts.openKey() });
   notify("ending", `The session was not ended. ${error.title}`, error.advice, actions);
 }

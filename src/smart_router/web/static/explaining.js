@@ -27,7 +27,7 @@ export function because(decision, why) {
       return `What came with the message decided: ${hintOf(why) || "its attachment"}.`;
     case "session":
       return bypassed
-        ? `This session was with ${useCase} already and nothing in the words led elsewhere, so the classifier was skipped.`
+        ? `This session was with ${useCase} already and nothing in the words led elsewhere: the classifier was skipped.`
         : `The words were classified again, and the session stays with ${useCase} (${sure}).`;
     case "classified":
       return `The classifier read the words and was ${sure} sure of ${useCase}.`;
@@ -64,7 +64,10 @@ export function ranked(scores) {
 
 /** The names of the others. */
 export function unlikely(scores) {
-  return sorted(scores).slice(1).filter(([, score]) => score < WORTH_A_BAR).map(([name]) => name);
+  return sorted(scores)
+    .slice(1)
+    .filter(([, score]) => score < WORTH_A_BAR)
+    .map(([name]) => name);
 }
 
 function sorted(scores) {

@@ -17,7 +17,9 @@ export function percent(probability) {
 }
 
 export function count(number) {
-  return typeof number === "number" && Number.isFinite(number) ? number.toLocaleString("en").replaceAll(",", "\u202f") : "—";
+  return typeof number === "number" && Number.isFinite(number)
+    ? number.toLocaleString("en").replaceAll(",", "\u202f")
+    : "—";
 }
 
 /** A number, or 0. */

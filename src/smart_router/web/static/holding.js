@@ -18,7 +18,15 @@ export async function holdSession(session, useCase, { sessions, openKey }) {
 }
 
 function inWords(error) {
-  if (error.status === 405) return ["This router is older than that: it cannot keep a session on a use case.", "Choose the use case beside the message box instead."];
-  if (error.kind === "gone") return ["The router no longer has this session.", "It expired or was ended elsewhere; ask something first, then keep it."];
+  if (error.status === 405)
+    return [
+      "This router is older than that: it cannot keep a session on a use case.",
+      "Choose the use case beside the message box instead.",
+    ];
+  if (error.kind === "gone")
+    return [
+      "The router no longer has this session.",
+      "It expired or was ended elsewhere; ask something first, then keep it.",
+    ];
   return [error.title, error.advice];
 }

@@ -26,18 +26,27 @@ export function liveNumbers(stats, health) {
 
 function useCaseRows(found) {
   const rows = Object.entries(objectOf(found)).map(([id, part]) => ({
-    id, requests: numberOr0(part?.requests), errors: numberOr0(part?.errors), inference: timeOf(part?.average_inference_time),
+    id,
+    requests: numberOr0(part?.requests),
+    errors: numberOr0(part?.errors),
+    inference: timeOf(part?.average_inference_time),
   }));
   return rows.sort((a, b) => b.requests - a.requests);
 }
 
-/** As the statistics say, where they do; a model whose servers are unwell by `/health` is that, whatever it was told to be. */
+/** As the statistics say, where they do; but a model whose servers are unwell by `/health` is that. */
 function modelRows(stats, health) {
   const seen = healthRows(objectOf(health?.model_endpoints));
   const told = Object.entries(objectOf(stats.model_states));
   if (!told.length) return seen;
   return told.map(([id, { state, in_flight: inFlight, waiting } = {}]) => {
-    const row = { id, state: textOf(state) || "unknown", inFlight: numberOr0(inFlight), waiting: numberOr0(waiting), trouble: "" };
+    const row = {
+      id,
+      state: textOf(state) || "unknown",
+      inFlight: numberOr0(inFlight),
+      waiting: numberOr0(waiting),
+      trouble: "",
+    };
     const unwell = seen.find((one) => one.id === id && moodOf(one.state) === "bad");
     return unwell ? { ...row, state: unwell.state, trouble: unwell.trouble } : row;
   });
@@ -46,10 +55,19 @@ function modelRows(stats, health) {
 /** A model's best replica speaks for it. */
 function healthRows(groups) {
   const rows = new Map();
-  for (const replica of Object.values(groups).flatMap((group) => (Array.isArray(group?.replicas) ? group.replicas : []))) {
+  for (const replica of Object.values(groups).flatMap((group) =>
+    Array.isArray(group?.replicas) ? group.replicas : [],
+  )) {
     if (typeof replica?.model !== "string") continue;
-    const state = replica.resting === true && replica.status === "healthy" ? "resting" : textOf(replica.status) || "unknown";
-    const row = { id: replica.model, state, inFlight: numberOr0(replica.in_flight), waiting: 0, trouble: textOf(replica.trouble) };
+    const state =
+      replica.resting === true && replica.status === "healthy" ? "resting" : textOf(replica.status) || "unknown";
+    const row = {
+      id: replica.model,
+      state,
+      inFlight: numberOr0(replica.in_flight),
+      waiting: 0,
+      trouble: textOf(replica.trouble),
+    };
     const known = rows.get(row.id);
     rows.set(row.id, known ? better(known, row) : row);
   }

@@ -51,12 +51,22 @@ export class LivePanel {
 
   #askForKey() {
     this.#state("locked", "locked");
-    this.#once("key", () => [el("p", { class: "further" }, "The numbers are shown to whoever has the router's key."), el("button", { type: "button", class: "small", on: { click: this.enterKey } }, "Enter the key")]);
+    this.#once("key", () => [
+      el("p", { class: "further" }, "The numbers are shown to whoever has the router's key."),
+      el("button", { type: "button", class: "small", on: { click: this.enterKey } }, "Enter the key"),
+    ]);
   }
 
   #drawTrouble(error) {
     this.#state("lost", "no numbers");
-    this.#once(`trouble ${error.title}`, () => [el("p", { class: "further" }, el("strong", {}, error.title ?? "The numbers could not be read."), " It is tried again every few seconds.")]);
+    this.#once(`trouble ${error.title}`, () => [
+      el(
+        "p",
+        { class: "further" },
+        el("strong", {}, error.title ?? "The numbers could not be read."),
+        " It is tried again every few seconds.",
+      ),
+    ]);
   }
 
   #draw(live) {
@@ -89,19 +99,37 @@ async function healthIfTold() {
 function bypassing({ bypassRate, bypassed, routed }) {
   const filled = el("span", { class: "bar-filled" });
   filled.style.setProperty("--share", String(bypassRate ?? 0));
-  const words = bypassRate === null ? "No request yet" : `${count(bypassed)} of ${count(bypassed + routed)} skipped the classifier`;
-  return el("section", { class: "live-part" },
+  const words =
+    bypassRate === null ? "No request yet" : `${count(bypassed)} of ${count(bypassed + routed)} skipped the classifier`;
+  return el(
+    "section",
+    { class: "live-part" },
     el("h3", {}, "Bypass rate"),
     el("p", { class: "figure" }, bypassRate === null ? "–" : percent(bypassRate)),
     el("div", { class: "bar-track tall", "aria-hidden": "true" }, filled),
-    el("p", { class: "further" }, words));
+    el("p", { class: "further" }, words),
+  );
 }
 
 function speeds({ routing, bypass, inference, whole }) {
-  const rows = [["Classified", routing, "Average time to decide with the classifier"], ["Bypassed", bypass, "Average time to decide without it"], ["Inference", inference, "Average time that models take"], ["In all", whole, "Average time of a request"]];
-  return el("section", { class: "live-part" },
+  const rows = [
+    ["Classified", routing, "Average time to decide with the classifier"],
+    ["Bypassed", bypass, "Average time to decide without it"],
+    ["Inference", inference, "Average time that models take"],
+    ["In all", whole, "Average time of a request"],
+  ];
+  return el(
+    "section",
+    { class: "live-part" },
     el("h3", {}, "Average times"),
-    el("dl", { class: "speeds" }, rows.map(([name, value, title]) => el("div", { title }, el("dt", {}, name), el("dd", {}, value === null ? "–" : duration(value))))));
+    el(
+      "dl",
+      { class: "speeds" },
+      rows.map(([name, value, title]) =>
+        el("div", { title }, el("dt", {}, name), el("dd", {}, value === null ? "–" : duration(value))),
+      ),
+    ),
+  );
 }
 
 function traffic({ useCases }, samples) {
@@ -110,13 +138,28 @@ function traffic({ useCases }, samples) {
   const rows = useCases.map(({ id, requests, errors }) => {
     const filled = el("span", { class: "bar-filled" });
     filled.style.setProperty("--share", String(requests / most));
-    return el("li", { class: `bar ${lineOf(id)}` }, el("span", { class: "bar-name" }, id), el("span", { class: "bar-track", "aria-hidden": "true" }, filled),
-      el("span", { class: "bar-value", title: errors ? `${errors} failed` : null }, count(requests), errors > 0 && el("span", { class: "failed" }, `, ${count(errors)} failed`)));
+    return el(
+      "li",
+      { class: `bar ${lineOf(id)}` },
+      el("span", { class: "bar-name" }, id),
+      el("span", { class: "bar-track", "aria-hidden": "true" }, filled),
+      el(
+        "span",
+        { class: "bar-value", title: errors ? `${errors} failed` : null },
+        count(requests),
+        errors > 0 && el("span", { class: "failed" }, `, ${count(errors)} failed`),
+      ),
+    );
   });
-  return el("section", { class: "live-part bars" },
+  return el(
+    "section",
+    { class: "live-part bars" },
     el("h3", {}, "Traffic"),
     rows.length ? el("ul", {}, rows) : el("p", { class: "further" }, "Nothing has been asked yet."),
-    grown.length > 2 && grown.some(Boolean) && el("figure", {}, sparkline(grown, 240, 32), el("figcaption", {}, lately(grown.length))));
+    grown.length > 2 &&
+      grown.some(Boolean) &&
+      el("figure", {}, sparkline(grown, 240, 32), el("figcaption", {}, lately(grown.length))),
+  );
 }
 
 function lately(samples) {
@@ -127,15 +170,38 @@ function lately(samples) {
 function models({ models: rows }) {
   if (!rows.length) return null;
   const items = rows.map(({ id, state, inFlight, waiting, trouble }) =>
-    el("li", { title: trouble || id },
+    el(
+      "li",
+      { title: trouble || id },
       el("span", { class: `lamp ${moodOf(state)}`, "aria-hidden": "true" }),
       el("span", { class: "model-name" }, shortModel(id)),
-      el("span", { class: "model-state" }, [state, inFlight > 0 && `${count(inFlight)} running`, waiting > 0 && `${count(waiting)} waiting`].filter(Boolean).join(", "))));
+      el(
+        "span",
+        { class: "model-state" },
+        [state, inFlight > 0 && `${count(inFlight)} running`, waiting > 0 && `${count(waiting)} waiting`]
+          .filter(Boolean)
+          .join(", "),
+      ),
+    ),
+  );
   return el("section", { class: "live-part" }, el("h3", {}, "Models"), el("ul", { class: "models" }, items));
 }
 
 function totals({ total, sessions, changes, failed }) {
-  const rows = [["Requests", total], ["Sessions", sessions], ["Switches", changes], ["Failed", failed]];
-  return el("section", { class: "live-part" }, el("h3", {}, "Since counting began"),
-    el("dl", { class: "speeds" }, rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, count(value))))));
+  const rows = [
+    ["Requests", total],
+    ["Sessions", sessions],
+    ["Switches", changes],
+    ["Failed", failed],
+  ];
+  return el(
+    "section",
+    { class: "live-part" },
+    el("h3", {}, "Since counting began"),
+    el(
+      "dl",
+      { class: "speeds" },
+      rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, count(value)))),
+    ),
+  );
 }

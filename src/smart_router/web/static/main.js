@@ -70,16 +70,33 @@ function listen() {
   onSystemTheme(drawTheme);
   sessions.addEventListener("shown", drawTitle);
   sessions.addEventListener("list", drawTitle);
-  sessions.addEventListener("unkept", () => notify("storage", "This browser keeps nothing more for this page.", "The conversation goes on, but will be gone when the page is closed. End sessions that you no longer need."));
-  sessions.addEventListener("trimmed", () => notify("storage", "This browser's storage was full.", "The oldest transcripts here were dropped to make room."));
-  if (sessions.damaged) notify("storage", "What this browser had kept was damaged.", `${sessions.damaged === 1 ? "One transcript was" : `${sessions.damaged} transcripts were`} dropped; the router's own sessions are not touched.`);
+  sessions.addEventListener("unkept", () =>
+    notify(
+      "storage",
+      "This browser keeps nothing more for this page.",
+      "The conversation goes on, but will be gone when the page is closed. End sessions that you no longer need.",
+    ),
+  );
+  sessions.addEventListener("trimmed", () =>
+    notify("storage", "This browser's storage was full.", "The oldest transcripts here were dropped to make room."),
+  );
+  if (sessions.damaged)
+    notify(
+      "storage",
+      "What this browser had kept was damaged.",
+      `${sessions.damaged === 1 ? "One transcript was" : `${sessions.damaged} transcripts were`} dropped; ` +
+        "the router's own sessions are not touched.",
+    );
   addEventListener("storage", ({ key }) => sessions.heardOfEntry(key));
   addEventListener("pagehide", () => {
     asking.leaving = true;
     sessions.saveAll();
   });
   addEventListener("pageshow", () => (asking.leaving = false));
-  fill(byId("suggestions"), suggestions((text) => composer.suggest(text)));
+  fill(
+    byId("suggestions"),
+    suggestions((text) => composer.suggest(text)),
+  );
   drawTitle();
   drawTheme();
 }

@@ -2,9 +2,24 @@
 import { Trouble, tooLarge } from "./trouble.js";
 
 const BY_ENDING = {
-  png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg", gif: "image/gif", webp: "image/webp", bmp: "image/bmp",
-  wav: "audio/wav", mp3: "audio/mpeg", ogg: "audio/ogg", opus: "audio/ogg", flac: "audio/flac", m4a: "audio/mp4", aac: "audio/aac",
-  mp4: "video/mp4", webm: "video/webm", mov: "video/quicktime", mkv: "video/x-matroska", avi: "video/x-msvideo",
+  png: "image/png",
+  jpg: "image/jpeg",
+  jpeg: "image/jpeg",
+  gif: "image/gif",
+  webp: "image/webp",
+  bmp: "image/bmp",
+  wav: "audio/wav",
+  mp3: "audio/mpeg",
+  ogg: "audio/ogg",
+  opus: "audio/ogg",
+  flac: "audio/flac",
+  m4a: "audio/mp4",
+  aac: "audio/aac",
+  mp4: "video/mp4",
+  webm: "video/webm",
+  mov: "video/quicktime",
+  mkv: "video/x-matroska",
+  avi: "video/x-msvideo",
 };
 const PLAIN_TYPE = /^(image|audio|video)\/[A-Za-z0-9.+-]+$/;
 
@@ -22,7 +37,15 @@ export async function readFile(file, mostBytes) {
   const asText = Math.ceil(file.size / 3) * 4; // in base64
   if (asText > mostBytes) throw tooLarge(asText, mostBytes);
   const data = await base64(file);
-  return { kind: mediaType.split("/")[0], name: file.name || "pasted", size: file.size, data, mediaType, url: null, preview: URL.createObjectURL(file) };
+  return {
+    kind: mediaType.split("/")[0],
+    name: file.name || "pasted",
+    size: file.size,
+    data,
+    mediaType,
+    url: null,
+    preview: URL.createObjectURL(file),
+  };
 }
 
 /** Throws Trouble. */
@@ -34,7 +57,11 @@ export function fromAddress(given, kind) {
     throw new Trouble("files", "That is not an address.", "It should look like https://example.org/picture.png.");
   }
   if (!["http:", "https:"].includes(url.protocol)) {
-    throw new Trouble("files", `An address that begins with ${url.protocol} cannot be attached.`, "Use one that begins with https:// or http://, or attach the file itself.");
+    throw new Trouble(
+      "files",
+      `An address that begins with ${url.protocol} cannot be attached.`,
+      "Use one that begins with https:// or http://, or attach the file itself.",
+    );
   }
   if (url.href.length > 4096) throw new Trouble("files", "That address is too long.", "Attach the file itself.");
   return { kind, name: url.pathname.split("/").pop() || url.host, size: null, url: url.href, preview: null };
@@ -60,7 +87,14 @@ function base64(file) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(new Trouble("files", `“${file.name}” could not be read.`, "It may have been moved or changed: attach it again."));
+    reader.onerror = () =>
+      reject(
+        new Trouble(
+          "files",
+          `“${file.name}” could not be read.`,
+          "It may have been moved or changed: attach it again.",
+        ),
+      );
     reader.readAsDataURL(file);
   });
 }

@@ -75,7 +75,7 @@ export class Recorder {
 
   /** As WAV; as the browser recorded it where it cannot read that itself. */
   async #asFile(recorded) {
-    const name = `recording ${new Date().toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`;
+    const name = `recording ${new Date().toLocaleTimeString()}`;
     try {
       const heard = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await recorded.arrayBuffer());
       const mixer = new OfflineAudioContext(1, Math.max(1, Math.ceil(heard.duration * RATE)), RATE);
@@ -96,13 +96,22 @@ function inWords(error) {
     return new Trouble(
       "files",
       "The microphone was refused.",
-      "Allow it for this page in the browser's address bar and press the microphone again, or attach a recording as a file.",
+      "Allow it for this page in the browser's address bar and press the microphone again, " +
+        "or attach a recording as a file.",
     );
   }
   if (error.name === "NotFoundError" || error.name === "OverconstrainedError") {
-    return new Trouble("files", "No microphone was found.", "Connect one and try again, or attach a recording as a file.");
+    return new Trouble(
+      "files",
+      "No microphone was found.",
+      "Connect one and try again, or attach a recording as a file.",
+    );
   }
-  return new Trouble("files", "The microphone does not work.", "Another program may be using it: close that and try again, or attach a recording as a file.");
+  return new Trouble(
+    "files",
+    "The microphone does not work.",
+    "Another program may be using it: close that and try again, or attach a recording as a file.",
+  );
 }
 
 function nothingHeard() {

@@ -29,7 +29,8 @@ async function readAll(response, signal) {
 /** A router that does not stream says everything at once. */
 function whole(response, text, heard) {
   const record = parsed(response, text);
-  if (typeof record.result !== "string") throw notTheRouter(response.status, response.headers.get("content-type") ?? "");
+  if (typeof record.result !== "string")
+    throw notTheRouter(response.status, response.headers.get("content-type") ?? "");
   heard.decided(record, whyOf(response));
   heard.said(record.result);
   return record;

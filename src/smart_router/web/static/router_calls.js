@@ -13,7 +13,14 @@ export async function send(method, path, body, { signal, headers = {} } = {}) {
   const told = { Accept: "application/json", ...keyHeaders(), ...headers };
   if (body !== undefined) told["Content-Type"] = "application/json";
   try {
-    return await fetch(new URL(path, document.baseURI), { method, headers: told, body, signal, cache: "no-store", redirect: "error" });
+    return await fetch(new URL(path, document.baseURI), {
+      method,
+      headers: told,
+      body,
+      signal,
+      cache: "no-store",
+      redirect: "error",
+    });
   } catch (error) {
     if (signal?.aborted) throw signal.reason ?? error;
     throw unreachable(location.host);

@@ -98,7 +98,10 @@ export class Sessions extends EventTarget {
 
   saveSoon(session) {
     if (this.#late.has(session.id)) return;
-    this.#late.set(session.id, setTimeout(() => this.save(session), SAVE_AFTER_MS));
+    this.#late.set(
+      session.id,
+      setTimeout(() => this.save(session), SAVE_AFTER_MS),
+    );
   }
 
   save(session) {
@@ -134,7 +137,18 @@ export class Sessions extends EventTarget {
 
   #add() {
     const now = Date.now();
-    const session = { id: newId(), name: "", named: false, pinned: false, held: "", created: now, updated: now, choice: "", draft: "", turns: [] };
+    const session = {
+      id: newId(),
+      name: "",
+      named: false,
+      pinned: false,
+      held: "",
+      created: now,
+      updated: now,
+      choice: "",
+      draft: "",
+      turns: [],
+    };
     this.all.push(session);
     return session;
   }
@@ -147,8 +161,21 @@ export class Sessions extends EventTarget {
 /** A turn that has just been asked. *attachments* may hold files; what is written down of them is their names. */
 export function newTurn(query, attachments, choice) {
   return {
-    id: newId(), query, attachments, choice, asked: Date.now(), state: "waiting", text: "", decision: null, why: null,
-    record: null, firstMs: null, totalMs: null, trouble: null, forgotten: false, note: "",
+    id: newId(),
+    query,
+    attachments,
+    choice,
+    asked: Date.now(),
+    state: "waiting",
+    text: "",
+    decision: null,
+    why: null,
+    record: null,
+    firstMs: null,
+    totalMs: null,
+    trouble: null,
+    forgotten: false,
+    note: "",
   };
 }
 

@@ -23,7 +23,10 @@ export function installSettings({ preferences, about, forgetAll, openKey, themed
     const given = tokens.value.trim();
     const number = Number(given);
     const wrong = given !== "" && !(Number.isInteger(number) && number >= 1 && number <= MOST_TOKENS);
-    say(byId("tokens-error"), wrong ? `A whole number from 1 to ${MOST_TOKENS}, or nothing for the router's own ${about.max_tokens}.` : "");
+    say(
+      byId("tokens-error"),
+      wrong ? `A whole number from 1 to ${MOST_TOKENS}, or nothing for the router's own ${about.max_tokens}.` : "",
+    );
     tokens.setAttribute("aria-invalid", String(wrong));
     if (!wrong) preferences.set("maxTokens", given === "" ? null : number);
   });
@@ -45,7 +48,9 @@ export function installSettings({ preferences, about, forgetAll, openKey, themed
   });
   byId("forget-all").addEventListener("click", async () => {
     byId("settings-dialog").close();
-    const text = "All names and transcripts in this browser go, and cannot be had back. The router keeps its sessions until they expire.";
+    const text =
+      "All names and transcripts in this browser go, and cannot be had back. " +
+      "The router keeps its sessions until they expire.";
     if (await confirmed("Forget everything in this browser?", text, "Forget everything")) forgetAll();
   });
   say(byId("version"), about.version ? `smart-router ${about.version}` : "smart-router");

@@ -1,4 +1,4 @@
-// Conversations in a browser's storage, one entry each; never a key, never a file's bytes. Pure but for the storage given.
+// Sessions in a browser's storage, one entry each; never a key, never a file's bytes. Pure but for the storage.
 
 export const PREFIX = "smart-router/session/";
 export const MOST_SESSIONS = 100;
@@ -105,20 +105,66 @@ export class Shelf {
 
   /** The oldest first, and those that are pinned last of all. */
   #expendable(id) {
-    const others = this.#names().filter((name) => name !== PREFIX + id).map((name) => [name, this.#read(name)]);
-    others.sort(([, a], [, b]) => Number(a?.pinned ?? false) - Number(b?.pinned ?? false) || (a?.updated ?? 0) - (b?.updated ?? 0));
+    const others = this.#names()
+      .filter((name) => name !== PREFIX + id)
+      .map((name) => [name, this.#read(name)]);
+    others.sort(
+      ([, a], [, b]) =>
+        Number(a?.pinned ?? false) - Number(b?.pinned ?? false) || (a?.updated ?? 0) - (b?.updated ?? 0),
+    );
     return others.map(([name]) => name);
   }
 }
 
 function written({ id, name, named, pinned, held, created, updated, choice, draft, turns }) {
-  return { id, name, named, pinned, held, created, updated, choice, draft, turns: turns.slice(-MOST_TURNS).map(writtenTurn) };
+  return {
+    id,
+    name,
+    named,
+    pinned,
+    held,
+    created,
+    updated,
+    choice,
+    draft,
+    turns: turns.slice(-MOST_TURNS).map(writtenTurn),
+  };
 }
 
-function writtenTurn({ id, query, attachments, choice, asked, state, text, decision, why, record, firstMs, totalMs, trouble, forgotten }) {
+function writtenTurn({
+  id,
+  query,
+  attachments,
+  choice,
+  asked,
+  state,
+  text,
+  decision,
+  why,
+  record,
+  firstMs,
+  totalMs,
+  trouble,
+  forgotten,
+}) {
   const kept = attachments.map(({ kind, name, size, url }) => ({ kind, name, size, url }));
   const said = text.slice(0, MOST_CHARACTERS);
-  return { id, query, attachments: kept, choice, asked, state, text: said, decision, why, record, firstMs, totalMs, trouble, forgotten };
+  return {
+    id,
+    query,
+    attachments: kept,
+    choice,
+    asked,
+    state,
+    text: said,
+    decision,
+    why,
+    record,
+    firstMs,
+    totalMs,
+    trouble,
+    forgotten,
+  };
 }
 
 /** A session as it was written, with every field of its right type; null if it is not one. */
@@ -142,7 +188,13 @@ export function readSession(found, id) {
 
 /** An answer that was under way when it was written down did not come to its end. */
 function readTurn(found) {
-  if (!isObject(found) || typeof found.id !== "string" || typeof found.query !== "string" || typeof found.text !== "string") return null;
+  if (
+    !isObject(found) ||
+    typeof found.id !== "string" ||
+    typeof found.query !== "string" ||
+    typeof found.text !== "string"
+  )
+    return null;
   const state = STATES.includes(found.state) ? found.state : "interrupted";
   return {
     id: found.id,
@@ -166,7 +218,12 @@ const STATES = ["done", "stopped", "interrupted", "failed"];
 
 function readAttachment(found) {
   const kind = ["image", "audio", "video"].includes(found.kind) ? found.kind : "image";
-  return { kind, name: text(found.name), size: numberOrNull(found.size), url: typeof found.url === "string" ? found.url : null };
+  return {
+    kind,
+    name: text(found.name),
+    size: numberOrNull(found.size),
+    url: typeof found.url === "string" ? found.url : null,
+  };
 }
 
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);

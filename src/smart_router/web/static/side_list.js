@@ -12,7 +12,7 @@ export class SideList {
   #open = null; // the session whose buttons are shown
   #naming = null;
 
-  /** *chosen* is called when one was picked; *end(session)* asks before it ends one; *hold(session, use case)* keeps it there. */
+  /** *chosen*: one was picked; *end(session)* asks before it ends one; *hold(session, use case)* keeps it there. */
   constructor(sessions, { chosen, end, hold }) {
     Object.assign(this, { sessions, chosen, end, hold });
     this.element = byId("session-list");
@@ -31,8 +31,19 @@ export class SideList {
     }
     const pinned = list.filter((session) => session.pinned);
     const others = list.filter((session) => !session.pinned);
-    fill(this.element, pinned.length > 0 && group("Pinned", pinned.map((session) => this.#item(session))),
-      others.length > 0 && group(pinned.length ? "Others" : "", others.map((session) => this.#item(session))));
+    fill(
+      this.element,
+      pinned.length > 0 &&
+        group(
+          "Pinned",
+          pinned.map((session) => this.#item(session)),
+        ),
+      others.length > 0 &&
+        group(
+          pinned.length ? "Others" : "",
+          others.map((session) => this.#item(session)),
+        ),
+    );
     if (focused) this.element.querySelector(`[data-focus="${focused}"]`)?.focus();
   }
 
@@ -51,23 +62,58 @@ export class SideList {
     const shown = session === this.sessions.shown;
     const open = session === this.#open;
     const name = session.name || "New session";
-    const row = this.#naming === session ? this.#nameBox(session) : el("button", {
-      type: "button", class: "session-name", "aria-current": shown ? "true" : null, "data-focus": `show-${session.id}`, on: { click: () => this.#show(session) },
-    }, el("span", { class: "session-title", dir: "auto" }, name), facts(session));
-    const more = el("button", {
-      type: "button", class: "quiet icon-only more", "aria-label": `More about ${name}`, "aria-expanded": String(open), "data-focus": `more-${session.id}`,
-      on: { click: () => this.#toggle(session) },
-    }, icon("dots"));
-    return el("li", { class: `session${shown ? " shown" : ""}` }, row, this.#naming === session ? null : more, open && this.#buttons(session));
+    const row =
+      this.#naming === session
+        ? this.#nameBox(session)
+        : el(
+            "button",
+            {
+              type: "button",
+              class: "session-name",
+              "aria-current": shown ? "true" : null,
+              "data-focus": `show-${session.id}`,
+              on: { click: () => this.#show(session) },
+            },
+            el("span", { class: "session-title", dir: "auto" }, name),
+            facts(session),
+          );
+    const more = el(
+      "button",
+      {
+        type: "button",
+        class: "quiet icon-only more",
+        "aria-label": `More about ${name}`,
+        "aria-expanded": String(open),
+        "data-focus": `more-${session.id}`,
+        on: { click: () => this.#toggle(session) },
+      },
+      icon("dots"),
+    );
+    return el(
+      "li",
+      { class: `session${shown ? " shown" : ""}` },
+      row,
+      this.#naming === session ? null : more,
+      open && this.#buttons(session),
+    );
   }
 
   #buttons(session) {
-    const button = (label, drawing, focus, run) => el("button", { type: "button", class: "quiet small", "data-focus": `${focus}-${session.id}`, on: { click: run } }, icon(drawing), label);
-    return el("div", { class: "session-buttons" },
+    const button = (label, drawing, focus, run) =>
+      el(
+        "button",
+        { type: "button", class: "quiet small", "data-focus": `${focus}-${session.id}`, on: { click: run } },
+        icon(drawing),
+        label,
+      );
+    return el(
+      "div",
+      { class: "session-buttons" },
       button("Rename", "pencil", "rename", () => this.#name(session)),
       button(session.pinned ? "Unpin" : "Pin", "pin", "pin", () => this.#pin(session)),
       button("End", "bin", "end", () => this.end(session)),
-      this.#holdButton(session, button));
+      this.#holdButton(session, button),
+    );
   }
 
   /** There must be a session at the router, on some use case. */
@@ -113,7 +159,11 @@ export class SideList {
       this.element.querySelector(`[data-focus="show-${session.id}"]`)?.focus();
     };
     return el("input", {
-      class: "rename", "aria-label": "Name of the session", value: session.name, maxlength: "120", dir: "auto",
+      class: "rename",
+      "aria-label": "Name of the session",
+      value: session.name,
+      maxlength: "120",
+      dir: "auto",
       on: {
         blur: ({ target }) => leave(true, target.value),
         keydown: (event) => {
@@ -145,8 +195,11 @@ function facts({ turns, updated, held }) {
   const lines = [...new Set(turns.map(({ decision }) => decision?.use_case).filter(Boolean))];
   const dots = lines.slice(-MOST_DOTS).map((useCase) => el("span", { class: `dot ${lineOf(useCase)}` }));
   const busy = turns.some(isUnderWay);
-  return el("span", { class: "session-facts" },
+  return el(
+    "span",
+    { class: "session-facts" },
     el("span", { class: "dots-row", "aria-hidden": "true" }, dots),
     lines.length > 0 && el("span", { class: "sr" }, `used ${lines.join(", ")};`),
-    el("span", {}, busy ? "answering" : held ? `kept on ${held}` : turns.length ? ago(updated, Date.now()) : "empty"));
+    el("span", {}, busy ? "answering" : held ? `kept on ${held}` : turns.length ? ago(updated, Date.now()) : "empty"),
+  );
 }

@@ -1,4 +1,5 @@
-// Server-sent events from text that comes in pieces. https://html.spec.whatwg.org/multipage/server-sent-events.html. Pure.
+// Server-sent events from text that comes in pieces. Pure.
+// https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 export class EventReader {
   #rest = "";

@@ -13,11 +13,27 @@ const TRIED = [
 /** Each puts its words into the box; nothing is sent. */
 export function suggestions(take) {
   return TRIED.map(([what, text]) =>
-    el("li", {}, el("button", { type: "button", class: "suggestion", on: { click: () => take(text) } }, el("span", { class: "suggestion-kind" }, what), el("span", { dir: "auto", lang: languageOf(text) }, text))));
+    el(
+      "li",
+      {},
+      el(
+        "button",
+        { type: "button", class: "suggestion", on: { click: () => take(text) } },
+        el("span", { class: "suggestion-kind" }, what),
+        el("span", { dir: "auto", lang: languageOf(text) }, text),
+      ),
+    ),
+  );
 }
 
 /** The use cases, each with the colour of its line. */
 export function legend() {
   return useCases().map(({ id, description, available }) =>
-    el("li", { class: lineOf(id), title: description || null }, el("span", { class: "dot", "aria-hidden": "true" }), available ? id : `${id} (no model up)`));
+    el(
+      "li",
+      { class: lineOf(id), title: description || null },
+      el("span", { class: "dot", "aria-hidden": "true" }),
+      available ? id : `${id} (no model up)`,
+    ),
+  );
 }

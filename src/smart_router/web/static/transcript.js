@@ -27,7 +27,10 @@ export class Transcript {
     for (const view of this.#views.values()) view.close();
     this.#views.clear();
     const views = shown.turns.map((turn, i) => this.#view(turn, i));
-    fill(this.list, views.map(({ element }) => element));
+    fill(
+      this.list,
+      views.map(({ element }) => element),
+    );
     byId("empty").hidden = shown.turns.length > 0;
     this.#toEnd();
   }

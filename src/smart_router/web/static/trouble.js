@@ -66,13 +66,26 @@ export function refusal(status, body, header, keyGiven) {
   }
   const facts = { status, code: said.code, requestId: said.requestId, waitS: seconds(header("retry-after")) };
   const told = sentence(said.message);
-  if (status === 401 && !keyGiven) return new Trouble("key", "This router asks for a key.", "Enter it, then try again.", facts);
+  if (status === 401 && !keyGiven)
+    return new Trouble("key", "This router asks for a key.", "Enter it, then try again.", facts);
   if (status === 401) {
-    return new Trouble("key", "The router does not know this key.", "Check it for missing characters and enter it again.", facts);
+    return new Trouble(
+      "key",
+      "The router does not know this key.",
+      "Check it for missing characters and enter it again.",
+      facts,
+    );
   }
-  if (status === 403 && said.code === "policy_refused") return new Trouble("text", "A rule of this router is against it.", told, facts);
+  if (status === 403 && said.code === "policy_refused")
+    return new Trouble("text", "A rule of this router is against it.", told, facts);
   if (status === 403) return new Trouble("key", "This key is not allowed to do that.", told, facts);
-  if (status === 404) return new Trouble(said.code.includes("use_case") ? "choice" : "gone", "The router does not know that.", told, facts);
+  if (status === 404)
+    return new Trouble(
+      said.code.includes("use_case") ? "choice" : "gone",
+      "The router does not know that.",
+      told,
+      facts,
+    );
   if (status === 413) return new Trouble("files", "This is more than the router takes.", told, facts);
   if (status === 429) return new Trouble("wait", "Too many requests for now.", told, facts);
   if (status === 503) return new Trouble("wait", "No model can answer right now.", told, facts);

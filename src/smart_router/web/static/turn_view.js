@@ -21,8 +21,19 @@ export class TurnView {
 
   constructor(session, turn, before, actions) {
     Object.assign(this, { session, turn, before, actions });
-    this.element = el("li", { class: "turn line-none", "data-turn": turn.id }, asked(turn, before),
-      el("article", { class: "answer", "aria-label": "Answer" }, this.#head, this.#answer.element, this.#state, this.#foot));
+    this.element = el(
+      "li",
+      { class: "turn line-none", "data-turn": turn.id },
+      asked(turn, before),
+      el(
+        "article",
+        { class: "answer", "aria-label": "Answer" },
+        this.#head,
+        this.#answer.element,
+        this.#state,
+        this.#foot,
+      ),
+    );
     this.update();
   }
 
@@ -33,7 +44,11 @@ export class TurnView {
     this.element.querySelector("article").setAttribute("aria-busy", String(isUnderWay(turn)));
     this.#when("decision", turn.decision, () => this.#drawHead());
     this.#when("text", turn.text, () => this.#answer.update(turn.text));
-    this.#when("state", `${turn.state} ${turn.note} ${turn.trouble?.title ?? ""} ${turn.record?.finish_reason ?? ""} ${turn.text !== ""}`, () => this.#drawState());
+    this.#when(
+      "state",
+      `${turn.state} ${turn.note} ${turn.trouble?.title ?? ""} ${turn.record?.finish_reason ?? ""} ${turn.text !== ""}`,
+      () => this.#drawState(),
+    );
     this.#when("foot", turn.state, () => this.#drawFoot());
   }
 
@@ -52,20 +67,35 @@ export class TurnView {
     for (const name of [...this.element.classList]) if (name.startsWith("line-")) this.element.classList.remove(name);
     this.element.classList.add(decision ? lineOf(decision.use_case) : "line-none");
     this.element.classList.toggle("bypassed", decision?.bypass_used === true);
-    fill(this.#head,
-      forgotten && el("p", { class: "forgotten" }, icon("alert"), "The router no longer knew this session: it expired or was ended elsewhere. The model has not seen what stands above."),
-      decision && decisionBadges(decision, this.before));
+    fill(
+      this.#head,
+      forgotten &&
+        el(
+          "p",
+          { class: "forgotten" },
+          icon("alert"),
+          "The router no longer knew this session: it expired or was ended elsewhere. " +
+            "The model has not seen what stands above.",
+        ),
+      decision && decisionBadges(decision, this.before),
+    );
   }
 
   #drawState() {
     clearInterval(this.#counting);
     const { turn } = this;
     if (turn.state === "waiting" || (turn.state === "streaming" && !turn.text)) {
-      fill(this.#state, el("p", { class: "waiting" }, el("span", { class: "dots", "aria-hidden": "true" }), waitingFor(turn)));
+      fill(
+        this.#state,
+        el("p", { class: "waiting" }, el("span", { class: "dots", "aria-hidden": "true" }), waitingFor(turn)),
+      );
     } else if (turn.state === "stopped") {
       this.#aside("Stopped.", "The model will not remember this answer.");
     } else if (turn.state === "interrupted") {
-      this.#aside("Interrupted: the page was closed or reloaded.", turn.text ? "What had arrived is shown." : "Nothing had arrived.");
+      this.#aside(
+        "Interrupted: the page was closed or reloaded.",
+        turn.text ? "What had arrived is shown." : "Nothing had arrived.",
+      );
     } else if (turn.state === "failed") {
       this.#drawTrouble();
     } else if (turn.state === "done" && turn.record?.finish_reason === "length") {
@@ -78,7 +108,15 @@ export class TurnView {
   }
 
   #aside(title, advice, buttons = [this.#againButton()]) {
-    fill(this.#state, el("div", { class: "aside" }, el("p", {}, el("strong", {}, title), advice && ` ${advice}`), el("div", { class: "aside-actions" }, buttons)));
+    fill(
+      this.#state,
+      el(
+        "div",
+        { class: "aside" },
+        el("p", {}, el("strong", {}, title), advice && ` ${advice}`),
+        el("div", { class: "aside-actions" }, buttons),
+      ),
+    );
   }
 
   #drawTrouble() {
@@ -89,9 +127,24 @@ export class TurnView {
       again,
       button("Edit", () => this.actions.edit(this.turn), "pencil"),
     ];
-    const id = trouble?.requestId ? el("p", { class: "request-id" }, "Request ", el("code", {}, trouble.requestId)) : null;
-    const text = el("p", {}, el("strong", {}, trouble?.title ?? "It failed."), trouble?.advice ? ` ${trouble.advice}` : "");
-    fill(this.#state, el("div", { class: "trouble" }, icon("alert"), el("div", {}, text, id, el("div", { class: "aside-actions" }, actions))));
+    const id = trouble?.requestId
+      ? el("p", { class: "request-id" }, "Request ", el("code", {}, trouble.requestId))
+      : null;
+    const text = el(
+      "p",
+      {},
+      el("strong", {}, trouble?.title ?? "It failed."),
+      trouble?.advice ? ` ${trouble.advice}` : "",
+    );
+    fill(
+      this.#state,
+      el(
+        "div",
+        { class: "trouble" },
+        icon("alert"),
+        el("div", {}, text, id, el("div", { class: "aside-actions" }, actions)),
+      ),
+    );
     if (trouble?.until > Date.now()) this.#count(again, trouble.until);
   }
 
@@ -108,7 +161,11 @@ export class TurnView {
   }
 
   #againButton() {
-    return button(this.turn.state === "failed" ? "Try again" : "Ask again", () => this.actions.again(this.turn), "again");
+    return button(
+      this.turn.state === "failed" ? "Try again" : "Ask again",
+      () => this.actions.again(this.turn),
+      "again",
+    );
   }
 
   #drawFoot() {
@@ -122,10 +179,22 @@ export class TurnView {
 
 /** The line that led here goes by at its side. */
 function asked({ query, attachments, choice }, before) {
-  const files = attachments.length > 0 && el("ul", { class: "chips", "aria-label": "Attachments" }, attachments.map((one) => attachmentChip(one)));
+  const files =
+    attachments.length > 0 &&
+    el(
+      "ul",
+      { class: "chips", "aria-label": "Attachments" },
+      attachments.map((one) => attachmentChip(one)),
+    );
   const text = el("p", { dir: "auto", lang: languageOf(query) }, query);
   const to = choice && el("p", { class: "chosen" }, `to ${choice}`);
-  return el("div", { class: `asked ${before ? lineOf(before) : "line-start"}`, role: "group", "aria-label": "You" }, files, text, to);
+  return el(
+    "div",
+    { class: `asked ${before ? lineOf(before) : "line-start"}`, role: "group", "aria-label": "You" },
+    files,
+    text,
+    to,
+  );
 }
 
 function waitingFor({ note, decision, attachments }) {
@@ -135,5 +204,10 @@ function waitingFor({ note, decision, attachments }) {
 }
 
 function button(label, run, drawing = null) {
-  return el("button", { type: "button", class: "small", on: { click: run } }, drawing && icon(drawing), el("span", {}, label));
+  return el(
+    "button",
+    { type: "button", class: "small", on: { click: run } },
+    drawing && icon(drawing),
+    el("span", {}, label),
+  );
 }

@@ -16,6 +16,8 @@ export function wavOf(samples, rate) {
   bytes.setUint16(34, 16, true);
   letters(36, "data");
   bytes.setUint32(40, samples.length * 2, true);
-  samples.forEach((sample, i) => bytes.setInt16(44 + i * 2, Math.round(Math.max(-1, Math.min(1, sample)) * 32767), true));
+  samples.forEach((sample, i) =>
+    bytes.setInt16(44 + i * 2, Math.round(Math.max(-1, Math.min(1, sample)) * 32767), true),
+  );
   return bytes.buffer;
 }

@@ -50,15 +50,39 @@ export class WhatIf {
 
   #draw(content) {
     const { session } = this.#asked;
-    const close = el("button", { type: "button", class: "quiet icon-only", "aria-label": "Close the preview", on: { click: () => this.close() } }, icon("close"));
-    const head = el("div", { class: "what-if-head" }, el("h2", {}, "If you sent this now"), session.turns.length > 0 && this.#switch(), close);
+    const close = el(
+      "button",
+      {
+        type: "button",
+        class: "quiet icon-only",
+        "aria-label": "Close the preview",
+        on: { click: () => this.close() },
+      },
+      icon("close"),
+    );
+    const head = el(
+      "div",
+      { class: "what-if-head" },
+      el("h2", {}, "If you sent this now"),
+      session.turns.length > 0 && this.#switch(),
+      close,
+    );
     fill(this.box, head, content);
   }
 
   #switch() {
     const option = (within, label) =>
-      el("button", { type: "button", "aria-pressed": String(this.#within === within), on: { click: () => this.#choose(within) } }, label);
-    return el("div", { class: "switch", role: "group", "aria-label": "Which session counts" }, option(true, "in this session"), option(false, "as a first message"));
+      el(
+        "button",
+        { type: "button", "aria-pressed": String(this.#within === within), on: { click: () => this.#choose(within) } },
+        label,
+      );
+    return el(
+      "div",
+      { class: "switch", role: "group", "aria-label": "Which session counts" },
+      option(true, "in this session"),
+      option(false, "as a first message"),
+    );
   }
 
   #choose(within) {

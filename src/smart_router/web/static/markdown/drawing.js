@@ -24,7 +24,8 @@ export class MarkdownView {
     }
     const blocks = parseWithSource(text);
     let same = 0;
-    while (same < this.#drawn.length && same < blocks.length && this.#drawn[same].source === blocks[same].source) same += 1;
+    while (same < this.#drawn.length && same < blocks.length && this.#drawn[same].source === blocks[same].source)
+      same += 1;
     for (const { element } of this.#drawn.splice(same)) element.remove();
     const budget = { left: MOST_ELEMENTS - this.element.childElementCount };
     for (const { block, source } of blocks.slice(same)) {
@@ -44,11 +45,16 @@ function drawBlock(block, budget) {
   if (budget.left < 0) return el("p", {}, "…");
   switch (block.kind) {
     case "heading":
-      return worded("h3", block.text, budget, { class: `level-${block.level}` }); // models skip levels, readers should not
+      // Models skip levels, screen readers should not have to.
+      return worded("h3", block.text, budget, { class: `level-${block.level}` });
     case "code":
       return drawCode(block);
     case "quote":
-      return el("blockquote", {}, block.blocks.map((inner) => drawBlock(inner, budget)));
+      return el(
+        "blockquote",
+        {},
+        block.blocks.map((inner) => drawBlock(inner, budget)),
+      );
     case "list":
       return drawList(block, budget);
     case "table":
@@ -66,9 +72,18 @@ function worded(tag, text, budget, attributes = {}) {
 
 function drawCode({ language, text }) {
   const label = language || "code";
-  const bar = el("div", { class: "code-bar" }, el("span", {}, label), copyButton(() => text, `Copy ${label}`));
+  const bar = el(
+    "div",
+    { class: "code-bar" },
+    el("span", {}, label),
+    copyButton(() => text, `Copy ${label}`),
+  );
   // Scrolls sideways, so it can be reached by keyboard.
-  const body = el("pre", { tabindex: "0", role: "group", "aria-label": `${label}, ${text.split("\n").length} lines`, dir: "ltr" }, el("code", {}, text));
+  const body = el(
+    "pre",
+    { tabindex: "0", role: "group", "aria-label": `${label}, ${text.split("\n").length} lines`, dir: "ltr" },
+    el("code", {}, text),
+  );
   return el("div", { class: "code" }, bar, body);
 }
 
@@ -91,7 +106,13 @@ function drawList({ ordered, start, items }, budget) {
 function drawTable({ head, align, rows }, budget) {
   const row = (tag, cells) => {
     budget.left -= cells.length;
-    return el("tr", {}, cells.map((text, i) => worded(tag, text, budget, { class: `to-${align[i] ?? "start"}`, scope: tag === "th" ? "col" : null })));
+    return el(
+      "tr",
+      {},
+      cells.map((text, i) =>
+        worded(tag, text, budget, { class: `to-${align[i] ?? "start"}`, scope: tag === "th" ? "col" : null }),
+      ),
+    );
   };
   const body = [];
   for (const cells of rows) {
@@ -123,5 +144,9 @@ function drawSpans(spans, budget) {
 }
 
 function outward(href, children) {
-  return el("a", { href, rel: "noopener noreferrer nofollow", target: "_blank", referrerpolicy: "no-referrer" }, ...children);
+  return el(
+    "a",
+    { href, rel: "noopener noreferrer nofollow", target: "_blank", referrerpolicy: "no-referrer" },
+    ...children,
+  );
 }
