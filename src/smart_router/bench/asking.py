@@ -17,6 +17,7 @@ from smart_router.decide import sse
 CONNECT_S = 10.0
 END_WITHIN_S = 5.0
 MOST_OF_AN_ERROR = 64 * 1024
+MOST_OF_AN_ANSWER = 8 * 1024 * 1024
 MOST_OF_A_MESSAGE = 200
 TELLS = ("status", "bypass_router", "model_endpoints")  # of a router's /health
 
@@ -35,6 +36,7 @@ class Refused(Exception):
 @dataclass
 class _Heard:
     first_s: float | None = None
+    last_s: float = 0.0  # of the end; what one part of the stream has brought came at one time
     words: int = 0
     end: dict[str, Any] = field(default_factory=dict)
 
@@ -67,11 +69,12 @@ class Asker:
         url = str(self._http.base_url).rstrip("/")
         try:
             async with asyncio.timeout(CONNECT_S):
-                told = json.loads((await self._http.get("/health")).content)
+                async with self._http.stream("GET", "/health") as response:
+                    told = json.loads(await _beginning(response, MOST_OF_AN_ANSWER))
         except (httpx2.HTTPError, TimeoutError) as exc:
             why = str(exc) or type(exc).__name__
             raise NoRouter(f"no router at {url}: {why}; start one with `smart-router serve`, or give --url") from exc
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise NoRouter(f"{url} is no smart-router; give a router's address with --url") from exc
         if not isinstance(told, dict) or not all(name in told for name in TELLS):
             raise NoRouter(f"{url} is no smart-router; give a router's address with --url")
@@ -92,7 +95,11 @@ class Asker:
             return self._failed(group, asked, "connection", str(exc) or type(exc).__name__)
         except Refused as exc:
             return self._failed(group, asked, exc.kind, exc.message)
-        return self._answered(group, asked, perf_counter() - asked, heard)
+        try:
+            return self._answered(group, asked, heard)
+        except (LookupError, TypeError, ValueError, OverflowError) as exc:
+            said = f"the answer's end is of another form ({exc!r}): a router of another version?"
+            return self._failed(group, asked, "not understood", said)
 
     async def said(self, query: str, session: str) -> str:
         """
@@ -112,20 +119,21 @@ class Asker:
         try:
             async with asyncio.timeout(plan.timeout_s):
                 async with self._accepted("/v1/chat/completions", body, {"X-Session-ID": session}) as response:
-                    answer = json.loads(await response.aread())
+                    answer = json.loads(await _beginning(response, MOST_OF_AN_ANSWER))
             return str(answer["choices"][0]["message"]["content"])
         except TimeoutError as exc:
             raise Refused("timeout", f"no answer within {plan.timeout_s:g} s") from exc
         except httpx2.HTTPError as exc:
             raise Refused("connection", str(exc) or type(exc).__name__) from exc
-        except (ValueError, LookupError, TypeError) as exc:
+        except (ValueError, LookupError, TypeError, RecursionError) as exc:
             raise Refused("not understood", "the answer is not OpenAI's") from exc
 
     async def end(self, session: str) -> None:
         """As far as that is possible now; else the router forgets it by itself."""
         try:
             async with asyncio.timeout(END_WITHIN_S):
-                await self._http.delete(f"/sessions/{session}")
+                async with self._http.stream("DELETE", f"/sessions/{session}") as response:
+                    await _beginning(response)
         except (httpx2.HTTPError, TimeoutError):
             pass
 
@@ -144,14 +152,15 @@ class Asker:
         heard, parser = _Heard(), sse.Parser()
         async with self._accepted("/route", body, {}) as response:
             async for part in response.aiter_bytes():
+                now_s = perf_counter() - asked
                 for event in _events(parser, part):
-                    _hear(heard, event, perf_counter() - asked)
+                    _hear(heard, event, now_s)
         if not heard.end:
             raise Refused("broken off", f"the stream ended after {heard.words} parts, before its end")
         return heard
 
-    def _answered(self, group: Group, asked: float, total_s: float, heard: _Heard) -> Turn:
-        end = heard.end
+    def _answered(self, group: Group, asked: float, heard: _Heard) -> Turn:
+        end, total_s = heard.end, heard.last_s
         if group != "first" and not end["bypass_used"]:
             group = "classified"
         return Turn(
@@ -190,7 +199,7 @@ def _hear(heard: _Heard, event: sse.Event, now_s: float) -> None:
             raise Refused(str(told.get("error_code", "error")), str(told.get("error_message", "the stream failed")))
         if lacking := [name for name in ("usage", "bypass_used", "routing_time", "use_case") if name not in told]:
             raise Refused("not understood", f"the answer lacks {', '.join(lacking)}: a router of another version?")
-        heard.end = told
+        heard.end, heard.last_s = told, now_s
 
 
 def _refusal(status: int, body: bytes) -> Refused:
@@ -203,19 +212,24 @@ def _refusal(status: int, body: bytes) -> Refused:
     return Refused(f"{status} {code}".strip(), str(message))
 
 
-async def _beginning(response: httpx2.Response) -> bytes:
+async def _beginning(response: httpx2.Response, most: int = MOST_OF_AN_ERROR) -> bytes:
     """Of what may be an endless page."""
     found = b""
     async for part in response.aiter_bytes():
         found += part
-        if len(found) > MOST_OF_AN_ERROR:
+        if len(found) > most:
             break
     return found
 
 
+def _no_number(text: str) -> None:
+    """NaN and the like are no JSON, and nothing can be measured with them."""
+    raise ValueError(text)
+
+
 def _object(text: str | bytes) -> dict[str, Any]:
     try:
-        told = json.loads(text)
-    except ValueError:
+        told = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
