@@ -6,6 +6,7 @@ from smart_router.tui.status import State
 AGAIN_S = 5.0  # between looks at a router that is not there
 MOST_SESSIONS = 200
 PAGE = 50
+MOST_PAGES = 20  # of a look: some may be empty, but not for ever
 
 
 class Presence:
@@ -43,10 +44,10 @@ async def _sessions(client: AsyncClient) -> tuple[SessionInfo, ...] | None:
     found: list[SessionInfo] = []
     cursor: str | None = None
     try:
-        while len(found) < MOST_SESSIONS:
+        for _ in range(MOST_PAGES):
             page = await client.sessions(cursor, PAGE)
             found.extend(page.sessions)
-            if (cursor := page.next_cursor) is None:
+            if (cursor := page.next_cursor) is None or len(found) >= MOST_SESSIONS:
                 break
     except RouterRefused as exc:
         if exc.status in (404, 405):  # an older router
