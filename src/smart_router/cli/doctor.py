@@ -1,6 +1,7 @@
 """`smart-router doctor`: is a deployment well, and what to do where it is not; a client over HTTP."""
 
 import asyncio
+import errno
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -64,6 +65,10 @@ async def _examined(
     left: list[Finding] = []
     try:
         found = await examine(CHECKS, there, tell, quick=quick)
+    except BaseExceptionGroup as group:
+        if gone := group.subgroup(BrokenPipeError):  # whoever read has left: `doctor | head`
+            raise BrokenPipeError(errno.EPIPE, "nobody reads on") from gone
+        raise
     finally:  # also when it is interrupted
         left = await clean_up(there)
         await there.close()

@@ -67,6 +67,20 @@ class Answer:
             return ""
 
 
+async def read_bounded(response: httpx2.Response, path: str) -> bytes:
+    """
+    Raises:
+        Odd: it is longer than any answer of ours.
+    """
+    parts, size = [], 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise Odd(f"{path} answers with more than {MOST_BYTES >> 20} MiB")
+        parts.append(part)
+    return b"".join(parts)
+
+
 @dataclass
 class Facts:
     """What one check learns and others go by."""
@@ -119,13 +133,8 @@ class Deployment:
         """
         asked = perf_counter()
         async with self.opened(method, path, body, key=key) as response:
-            parts, size = [], 0
-            async for part in response.aiter_bytes():
-                size += len(part)
-                if size > MOST_BYTES:
-                    raise Odd(f"{path} answers with more than {MOST_BYTES >> 20} MiB")
-                parts.append(part)
-        return Answer(response.status_code, response.headers, b"".join(parts), perf_counter() - asked)
+            body = await read_bounded(response, path)
+        return Answer(response.status_code, response.headers, body, perf_counter() - asked)
 
     @asynccontextmanager
     async def opened(

@@ -10,7 +10,7 @@ from smart_router.decide import sse
 from smart_router.doctor import refusals
 from smart_router.doctor.checks.models import OLD
 from smart_router.doctor.checks.route import request_for
-from smart_router.doctor.deployment import Answer, Deployment
+from smart_router.doctor.deployment import Answer, Deployment, read_bounded
 from smart_router.doctor.finding import Finding, failed, passed
 
 NAME = "streaming"
@@ -65,7 +65,8 @@ async def _listen(there: Deployment, body: dict[str, Any]) -> Heard | Finding:
     asked = perf_counter()
     async with there.opened("POST", "/route", body) as response:
         if response.status_code != 200:
-            answer = Answer(response.status_code, response.headers, await response.aread(), perf_counter() - asked)
+            page = await read_bounded(response, "/route")
+            answer = Answer(response.status_code, response.headers, page, perf_counter() - asked)
             return failed(NAME, refusals.seen(answer), refusals.advice(answer))
         kind = response.headers.get("content-type", "")
         if not kind.startswith(EVENT_STREAM):
