@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import typer
 
 from smart_router.cli import completing, shown
-from smart_router.cli.calling import DEFAULT_URL, call, ending, router_at
+from smart_router.cli.calling import DEFAULT_URL, call, ending, router_at, understanding
 from smart_router.cli.failing import CONFIGURATION, fail
 from smart_router.cli.options import AsJson, Key, Url
 from smart_router.cli.shown import Sheet
@@ -53,9 +53,10 @@ def route(
     if as_json:
         shown.as_json(answer)
         return
-    if not stream:
-        typer.echo(shown.harmless(answer["result"]))
-    _tell_where(answer)
+    with understanding(url):
+        if not stream:
+            typer.echo(shown.harmless(answer["result"]))
+        _tell_where(answer)
 
 
 def classify(
@@ -77,7 +78,12 @@ def classify(
     answer = call(url, "POST", "/classify", key, asked, tells=("use_case", "reason", "scores"))
     if as_json:
         shown.as_json(answer)
-        return
+    else:
+        with understanding(url):
+            _tell_decision(answer)
+
+
+def _tell_decision(answer: dict[str, Any]) -> None:
     confidence = f"confidence {answer['confidence']:.2f}"
     decided = f"{answer['use_case']} ({answer['reason']}, {confidence}) on {answer.get('selected_model', '?')}"
     typer.echo(shown.harmless(decided))

@@ -90,6 +90,19 @@ def ending() -> Iterator[None]:
         fail(str(exc), exc.code)
 
 
+@contextmanager
+def understanding(url: str) -> Iterator[None]:
+    """Makes something of an answer; where it has another form than this version's, that ends the command."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as exc:
+        fail(
+            f"{url} answered what this command line ({__version__}) does not understand ({exc!r}): is it a "
+            "smart-router of another version? Then update the older of the two",
+            NO_ROUTER,
+        )
+
+
 def _told(error: "ClientError") -> Unanswered:
     from smart_router.client import BadInput, NotARouter, RouterRefused, RouterUnreachable
 

@@ -4,6 +4,7 @@ is said, as a shell shows whatever is printed in the middle of the line that is 
 """
 
 import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,9 @@ from smart_router.cli.calling import DEFAULT_URL, Unanswered, ask
 
 PATIENCE_S = 1.5
 MOST = 50  # sessions
+# Shells evaluate what they are offered (zsh twice), and a router may say anything.
+_ID = re.compile(r"[A-Za-z0-9._:@~+=/-]{1,200}")
+_WORDS = re.compile(r"[^\w.,()/+=-]+")
 
 Offer = list[tuple[str, str]]  # what to type, and what it is
 
@@ -31,8 +35,8 @@ def sessions(context: typer.Context, incomplete: str) -> Offer:
 
 
 def _fitting(incomplete: str, every: Iterable[dict[str, Any]], id: str, what: str) -> Offer:
-    told = ((str(one.get(id, "")), " ".join(str(one.get(what, "")).split())) for one in every)
-    return [(id, what) for id, what in told if id and id.startswith(incomplete)]
+    told = ((str(one.get(id, "")), _WORDS.sub(" ", str(one.get(what, ""))).strip()) for one in every)
+    return [(id, what) for id, what in told if _ID.fullmatch(id) and id.startswith(incomplete)]
 
 
 def _of(context: typer.Context, path: str, field: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 from smart_router.cli import completing, shown
-from smart_router.cli.calling import DEFAULT_URL, TIMEOUT_S, call
+from smart_router.cli.calling import DEFAULT_URL, TIMEOUT_S, call, understanding
 from smart_router.cli.failing import fail
 from smart_router.cli.moments import ago
 from smart_router.cli.options import AdminKey, AsJson, Url
@@ -68,7 +68,7 @@ def models(
     context.obj = router = Router(url, key)
     if context.invoked_subcommand is not None:
         return
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), understanding(router.url):
         _show(_looks(router, watch), watch, as_json)
 
 
@@ -119,7 +119,8 @@ def pin(
 
     Example: smart-router models pin Qwen/Qwen2.5-7B-Instruct
     """
-    _tell(_of(context, url, key).order("POST", _path(id, "pin")), as_json)
+    router = _of(context, url, key)
+    _tell(router, router.order("POST", _path(id, "pin")), as_json)
 
 
 @app.command()
@@ -131,7 +132,8 @@ def unpin(
 
     Example: smart-router models unpin Qwen/Qwen2.5-7B-Instruct
     """
-    _tell(_of(context, url, key).order("DELETE", _path(id, "pin")), as_json)
+    router = _of(context, url, key)
+    _tell(router, router.order("DELETE", _path(id, "pin")), as_json)
 
 
 # orders
@@ -149,17 +151,18 @@ def _path(id: str, order: str) -> str:
 
 def _ordered(router: Router, order: str, id: str, wait: bool, as_json: bool) -> None:
     model = router.order("POST", _path(id, order) + ("?wait=true" if wait else ""), LONGEST_WAIT_S)
-    _tell(model, as_json)
+    _tell(router, model, as_json)
     if wait and model["state"] != DONE[order]:
         fail(
             f"{id}: not done long after the router's MODEL_LOAD_TIMEOUT, and still under way; see `smart-router models`"
         )
 
 
-def _tell(model: dict[str, Any], as_json: bool) -> None:
+def _tell(router: Router, model: dict[str, Any], as_json: bool) -> None:
     if as_json:
         shown.as_json(model)
-    else:
+        return
+    with understanding(router.url):
         typer.echo(shown.harmless(f"{model['id']}: {_state(model)}"))
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 import typer
 
 from smart_router.cli import completing, shown
-from smart_router.cli.calling import DEFAULT_URL, Unanswered, ask, call
+from smart_router.cli.calling import DEFAULT_URL, Unanswered, ask, call, understanding
 from smart_router.cli.failing import FAILED, fail, warn
 from smart_router.cli.moments import ago
 from smart_router.cli.options import AsJson, Key, SessionId, Url
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 
 PAGE = 200  # sessions that are asked for at once, at most
+MOST_EMPTY = 20  # pages without a session one after the other: there may be some, but not for ever
 COLUMNS = ("Session", "Use case", "Model", "Turns", "Pinned")
 MOMENTS = ("Last used", "Begun")
 
@@ -41,13 +42,18 @@ def list_sessions(
     if as_json:
         shown.as_json({"sessions": found, "next_cursor": following})
         return
+    with understanding(url):
+        _show(found)
+    if following:
+        warn(f"there are more; give a --limit above {limit}")
+
+
+def _show(found: list[dict[str, Any]]) -> None:
     now = datetime.now(UTC)
     told = [(*_cells(one), ago(one.get("last_accessed"), now), ago(one.get("created_at"), now)) for one in found]
     plain = [(*_cells(one), one.get("last_accessed"), one.get("created_at")) for one in found]
     columns = (*COLUMNS, *MOMENTS)
     shown.show(Sheet(columns, told, numbers=("Turns",)), Sheet(columns, plain))
-    if following:
-        warn(f"there are more; give a --limit above {limit}")
 
 
 @app.command("show")
@@ -57,7 +63,7 @@ def show_session(id: SessionId, url: Url = DEFAULT_URL, key: Key = None, as_json
 
     Example: smart-router sessions show demo
     """
-    _tell(call(url, "GET", _path(id), key, tells=("session_id", "use_case")), as_json)
+    _tell(url, call(url, "GET", _path(id), key, tells=("session_id", "use_case")), as_json)
 
 
 @app.command("end")
@@ -93,7 +99,7 @@ def pin_session(
 
     Example: smart-router sessions pin demo agent
     """
-    _tell(_changed(url, key, id, use_case), as_json)
+    _tell(url, _changed(url, key, id, use_case), as_json)
 
 
 @app.command("unpin")
@@ -103,19 +109,21 @@ def unpin_session(id: SessionId, url: Url = DEFAULT_URL, key: Key = None, as_jso
 
     Example: smart-router sessions unpin demo
     """
-    _tell(_changed(url, key, id, None), as_json)
+    _tell(url, _changed(url, key, id, None), as_json)
 
 
 def _listed(url: str, key: str | None, most: int, cursor: str | None) -> tuple[list[dict[str, Any]], str | None]:
     """Page by page, up to *most*; and where to go on, if there are more."""
     found: list[dict[str, Any]] = []
     seen: set[str] = set()
-    while len(found) < most:
+    empty = 0
+    while empty < MOST_EMPTY:
         asked = {"limit": str(min(PAGE, most - len(found)))} | ({"cursor": cursor} if cursor else {})
         page = call(url, "GET", f"/sessions?{urlencode(asked)}", key, tells=("sessions", "next_cursor"))
         found += page["sessions"]
+        empty = 0 if page["sessions"] else empty + 1
         cursor = page["next_cursor"]
-        if cursor is None or cursor in seen:  # a cursor that leads in a circle would never end
+        if cursor is None or cursor in seen or len(found) >= most:  # a cursor that leads in a circle would never end
             break
         seen.add(cursor)
     return found[:most], cursor
@@ -142,10 +150,15 @@ def _path(id: str) -> str:
     return f"/sessions/{quote(id, safe='')}"
 
 
-def _tell(session: dict[str, Any], as_json: bool) -> None:
+def _tell(url: str, session: dict[str, Any], as_json: bool) -> None:
     if as_json:
         shown.as_json(session)
-        return
+    else:
+        with understanding(url):
+            _show_one(session)
+
+
+def _show_one(session: dict[str, Any]) -> None:
     told = ((name, _said(value)) for name, value in session.items() if name != "lanes")
     lanes = ((f"lane {group}", _said(lane)) for group, lane in session.get("lanes", {}).items())
     rows = list(chain(told, lanes))

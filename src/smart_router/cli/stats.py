@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from smart_router.cli import shown
-from smart_router.cli.calling import DEFAULT_URL, call
+from smart_router.cli.calling import DEFAULT_URL, call, understanding
 from smart_router.cli.options import AsJson, Key, Url
 from smart_router.cli.samples import MS
 from smart_router.cli.shown import Sheet, Styled
@@ -43,7 +43,8 @@ def stats(
         shown.as_json(found)
     elif shown.on_terminal():
         seen = call(url, "GET", "/health", key, tells=TELLS_HEALTH)
-        shown.draw(totals(found).drawn(), use_cases(found).drawn(), models(found, seen).drawn())
+        with understanding(url):
+            shown.draw(totals(found).drawn(), use_cases(found).drawn(), models(found, seen).drawn())
     else:
         typer.echo("\n".join(f"{name} {value}" for name, value in flat(found)))
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import typer
 
 from smart_router.cli import shown
-from smart_router.cli.calling import Unanswered, ask
+from smart_router.cli.calling import Unanswered, ask, understanding
 from smart_router.cli.failing import fail, warn
 from smart_router.cli.keyboard import Keyboard
 from smart_router.cli.samples import Pace, Sample, began_anew, pace
@@ -81,7 +81,7 @@ def watch(url: str, key: str | None, every_s: float, as_json: bool) -> None:
     """Until q or Ctrl+C, which is how it is meant to end; ends the command where there is no router to begin with."""
     watched = Watched(url, key)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # leaves the terminal as it was
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), understanding(url):
         try:
             watched.look()
         except Unanswered as exc:
