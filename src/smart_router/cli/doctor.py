@@ -85,7 +85,7 @@ def checked_address(url: str, key: str | None) -> tuple[str, str | None]:
     try:
         address = Address.of(url, key, environment={})
     except BadInput as exc:
-        fail(str(exc), CONFIGURATION)
+        fail(f"--{exc}", CONFIGURATION)
     return address.url, address.key
 
 
