@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Playwright, expect
 
-from tests.e2e.asking import a_png, a_sound, a_wav
+from tests.e2e.asking import PYTHON, a_png, a_sound, a_wav
 from tests.e2e.models import Models, parts
 from tests.e2e.routers import BODY_LIMIT, Router
 
@@ -171,3 +171,85 @@ def test_without_a_microphone_it_says_what_to_do(opener: Opener, router: Router,
     playground.open()
     playground.button("Record from the microphone").click()
     expect(playground.notices).to_contain_text(said)
+
+
+HEARD = """
+    window.streams = [];
+    const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wish) => {
+        await new Promise((go) => setTimeout(go, 300));  // somebody reads what is asked
+        const stream = await real(wish);
+        window.streams.push(stream);
+        return stream;
+    };
+"""
+LISTENING = "() => window.streams.flatMap((one) => one.getTracks()).filter((one) => one.readyState === 'live').length"
+
+
+@pytest.fixture
+def heard(opener: Opener, router: Router) -> Playground:
+    """Its streams from the microphone can be looked at."""
+    playground = opener(router.url, opened_at_once=False)
+    playground.page.add_init_script(HEARD)
+    playground.open()
+    return playground
+
+
+def test_a_microphone_that_was_asked_for_twice_listens_once(heard: Playground) -> None:
+    heard.button("Record from the microphone").dblclick()
+    expect(heard.page.get_by_role("timer")).to_have_text(re.compile("0:0[1-9]"))
+    heard.button("Discard").click()
+    assert heard.page.evaluate(LISTENING) == 0
+
+
+def test_a_microphone_that_is_unplugged_loses_nothing_that_was_said(heard: Playground) -> None:
+    heard.button("Record from the microphone").click()
+    expect(heard.page.get_by_role("timer")).to_have_text(re.compile("0:0[1-9]"))
+    heard.page.evaluate("""async () => {
+        const [track] = window.streams[0].getTracks();
+        track.stop();
+        await new Promise((go) => setTimeout(go, 300));
+    }""")
+    heard.button("Keep").click()
+    expect(heard.attached.locator("audio")).to_be_visible()
+
+
+def test_a_text_with_a_picture_of_itself_is_pasted_as_text(playground: Playground) -> None:
+    """As word processors and spreadsheets copy."""
+    pasted = playground.box.evaluate("""(box) => {
+        const data = new DataTransfer();
+        data.setData('text/plain', 'words');
+        data.setData('text/html', '<b>words</b>');
+        data.items.add(new File(['x'], 'image.png', {type: 'image/png'}));
+        return box.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}));
+    }""")
+    assert pasted is True  # left to the browser
+    expect(playground.attached).to_have_count(0)
+
+
+def test_files_go_to_the_session_that_they_were_chosen_in(playground: Playground) -> None:
+    playground.ask(PYTHON)
+    playground.page.evaluate("""() => {
+        const real = FileReader.prototype.readAsDataURL;
+        window.read = 0;
+        FileReader.prototype.readAsDataURL = function (file) {
+            setTimeout(() => { window.read += 1; real.call(this, file); }, 500);
+        };
+    }""")
+    playground.offer(("one.png", "image/png", PNG), ("two.png", "image/png", PNG))
+    playground.page.keyboard.press("Control+k")
+    expect(playground.turns).to_have_count(0)
+    playground.page.wait_for_function("() => window.read === 2")
+    playground.side.get_by_role("button", name=PYTHON).first.click()
+    expect(playground.attached).to_have_count(2)
+
+
+def test_a_message_waits_for_the_file_that_is_still_being_read(playground: Playground, models: Models) -> None:
+    playground.page.evaluate("""() => {
+        const real = FileReader.prototype.readAsDataURL;
+        FileReader.prototype.readAsDataURL = function (file) { setTimeout(() => real.call(this, file), 1000); };
+    }""")
+    playground.offer(("one.png", "image/png", PNG))
+    playground.ask("What is in this picture?")
+    expect(playground.last.locator(".asked .chip")).to_have_count(1)
+    assert len(parts(models.multimodal.received()[-1], "image_url")) == 1

@@ -194,3 +194,22 @@ def test_two_tabs_show_the_same_sessions(opener: Opener, router: Router) -> None
     second.button("End", second.side).click()
     second.button("End it").click()
     expect(first.turns).to_have_count(0)
+
+
+def test_enter_sends_no_word_that_a_mac_has_just_composed(playground: Playground) -> None:
+    """Safari ends the composition before it tells of the Enter that did; what is left of it is the code 229."""
+    playground.box.fill("नमस्ते")
+    playground.box.evaluate(
+        "box => box.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', keyCode: 229, bubbles: true}))"
+    )
+    expect(playground.turns).to_have_count(0)
+    expect(playground.box).to_have_value("नमस्ते")
+
+
+def test_lanes_that_could_not_be_asked_for_are_not_said_to_be_gone(playground: Playground) -> None:
+    playground.ask(PYTHON)
+    playground.watch.provoked(503)
+    playground.instead("/sessions/*", 503, '{"error_message": "the store is away", "error_code": "store_unavailable"}')
+    playground.button("Why this route?", playground.last).click()
+    expect(playground.last.locator(".why-panel")).to_contain_text("The store is away.")
+    expect(playground.last.locator(".why-panel")).not_to_contain_text("no longer has this session")

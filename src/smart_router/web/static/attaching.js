@@ -54,10 +54,15 @@ function installDropping(composer) {
 function installPasting(composer) {
   composer.box.addEventListener("paste", async (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
-    if (!files.length) return;
+    if (!files.length || isOfWords(event.clipboardData)) return;
     event.preventDefault();
     await composer.attach(files);
   });
+}
+
+/** Word processors and spreadsheets add a picture of what was copied. */
+function isOfWords({ types }) {
+  return types.includes("text/plain") && types.includes("text/html");
 }
 
 function installAddress(composer) {
@@ -90,6 +95,7 @@ function installMicrophone(composer) {
   const strip = byId("recording");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let recorder = null;
+  let asked = false; // the browser asks the user whether it may
   let ticking = 0;
 
   const show = (recording) => {
@@ -100,12 +106,17 @@ function installMicrophone(composer) {
   const tick = () => {
     say(byId("recording-time"), clock(recorder.seconds));
     if (!still.matches) byId("recording-level").style.setProperty("--share", recorder.level.toFixed(2));
-    if (recorder.seconds >= LONGEST_S) finish();
+    if (recorder.seconds >= LONGEST_S) told(finish);
   };
   const begin = async () => {
-    if (recorder) return;
+    if (recorder || asked) return;
     dismiss("composer");
-    recorder = await Recorder.begin();
+    asked = true;
+    try {
+      recorder = await Recorder.begin();
+    } finally {
+      asked = false;
+    }
     show(true);
     tick();
     ticking = setInterval(tick, 100);

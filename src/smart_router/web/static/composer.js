@@ -12,6 +12,7 @@ const TALLEST_PX = 260;
 
 export class Composer {
   #files = new Map(); // session id -> attachments that wait; their bytes stay in memory
+  #reading = Promise.resolve(); // until all files that were chosen are read
 
   constructor(sessions, asking, whatIf) {
     Object.assign(this, { sessions, asking, whatIf });
@@ -69,7 +70,8 @@ export class Composer {
 
   async send() {
     const { shown } = this.sessions;
-    if (this.asking.isBusy(shown)) return;
+    await this.#reading; // what was attached belongs to it
+    if (shown !== this.sessions.shown || this.asking.isBusy(shown)) return;
     const turn = this.#turn();
     if (turn === null) return;
     const objection = this.asking.objection(shown, turn);
@@ -113,18 +115,24 @@ export class Composer {
   }
 
   async attach(files) {
+    const reading = this.#read(files, this.sessions.shown);
+    this.#reading = Promise.allSettled([this.#reading, reading]);
+    await reading;
+  }
+
+  async #read(files, session) {
+    const attached = () => this.#files.get(session.id) ?? [];
     for (const file of files) {
       try {
         const most = this.asking.about.max_attachments;
-        if (this.files.length >= most)
+        if (attached().length >= most)
           throw new Trouble(
             "files",
             `The router takes ${most} attachments at once.`,
             "Send these first, or remove one.",
           );
-        const { shown } = this.sessions;
         const attachment = await readFile(file, this.asking.about.max_body_bytes);
-        this.#files.set(shown.id, [...(this.#files.get(shown.id) ?? []), attachment]);
+        this.#files.set(session.id, [...attached(), attachment]);
         dismiss("composer");
       } catch (error) {
         if (!(error instanceof Trouble)) throw error;
@@ -168,9 +176,9 @@ export class Composer {
     this.#fit();
   }
 
-  /** Not while an input method is composing: its Enter accepts a word. */
+  /** Not while an input method is composing: its Enter accepts a word. Safari tells of that by the code alone. */
   #pressed(event) {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     if (event.ctrlKey || event.metaKey) this.lookAhead();
     else this.send();

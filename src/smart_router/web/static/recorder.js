@@ -21,9 +21,12 @@ export class Recorder {
         "Browsers allow it only over https or on localhost: open the page there, or attach a recording as a file.",
       );
     }
+    let stream = null;
     try {
-      return new Recorder(await navigator.mediaDevices.getUserMedia({ audio: true }));
+      stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+      return new Recorder(stream);
     } catch (error) {
+      for (const track of stream?.getTracks() ?? []) track.stop();
       throw inWords(error);
     }
   }
@@ -51,12 +54,13 @@ export class Recorder {
     return Math.min(1, 3 * Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length));
   }
 
-  /** Ends, and gives the recording as a file. Throws Trouble: nothing was recorded. */
+  /** Ends, where the microphone has not gone before, and gives the recording as a file. Throws Trouble: there is none. */
   async finish() {
-    const ended = new Promise((resolve) => this.#recorder.addEventListener("stop", resolve, { once: true }));
-    if (this.#recorder.state === "inactive") throw nothingHeard();
-    this.#recorder.stop();
-    await ended;
+    if (this.#recorder.state !== "inactive") {
+      const ended = new Promise((resolve) => this.#recorder.addEventListener("stop", resolve, { once: true }));
+      this.#recorder.stop();
+      await ended;
+    }
     const recorded = new Blob(this.#pieces, { type: this.#recorder.mimeType });
     this.#release();
     if (recorded.size === 0) throw nothingHeard();

@@ -30,8 +30,10 @@ export function whyDisclosure(turn, sessionId) {
     panel.hidden = !panel.hidden;
     button.setAttribute("aria-expanded", String(!panel.hidden));
     if (panel.hidden) return;
-    fill(panel, explanation(turn.decision, turn.why));
+    const explained = explanation(turn.decision, turn.why);
+    fill(panel, explained);
     const told = await lanes(sessionId);
+    if (!panel.contains(explained)) return; // it was closed and opened again meanwhile
     panel.append(told);
     panel.scrollIntoView({ block: "nearest" });
   });
@@ -42,8 +44,12 @@ async function lanes(sessionId) {
   let found;
   try {
     found = await ask("GET", `sessions/${encodeURIComponent(sessionId)}`);
-  } catch {
-    return el("p", { class: "further" }, "The router no longer has this session, so its lanes are not known.");
+  } catch (error) {
+    const why =
+      error.kind === "gone"
+        ? "The router no longer has this session, so its lanes are not known."
+        : `Its lanes could not be asked for. ${error.advice}`;
+    return el("p", { class: "further" }, why);
   }
   const entries = Object.entries(found.lanes ?? {});
   const rows = entries.map(([group, lane]) =>
