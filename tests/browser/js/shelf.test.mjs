@@ -34,6 +34,7 @@ const turn = (id, changed = {}) => ({
   totalMs: 2,
   trouble: null,
   forgotten: false,
+  elsewhere: false,
   ...changed,
 });
 const session = (id, changed = {}) => ({

@@ -57,6 +57,7 @@ export class Asking {
       trouble: null,
       note: "",
       forgotten: false,
+      elsewhere: false,
     });
     const heard = this.#heard(session, turn, began);
     try {
@@ -81,6 +82,15 @@ export class Asking {
     for (const stop of this.#stops.values()) stop.abort();
   }
 
+  /** The page was left and is shown again: whose request ended meanwhile will not be heard of. */
+  comeBack() {
+    this.leaving = false;
+    for (const session of this.sessions.all) {
+      for (const turn of session.turns)
+        if (isUnderWay(turn) && !this.#stops.has(turn.id)) this.#change(session, turn, { state: "interrupted" });
+    }
+  }
+
   isBusy(session) {
     return session.turns.some(isUnderWay);
   }
@@ -89,6 +99,7 @@ export class Asking {
     return {
       decided: (decision, why) => {
         const known = session.turns.slice(0, session.turns.indexOf(turn)).some(({ state }) => state === "done");
+        if (decision.new_session === true && session.held) this.sessions.hold(session, ""); // it was kept in one that is gone
         this.#change(session, turn, {
           state: "streaming",
           decision,

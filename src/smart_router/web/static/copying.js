@@ -1,4 +1,5 @@
 // Copies to the clipboard, and says so on the button.
+import { announce } from "./announcer.js";
 import { el, fill } from "./dom.js";
 import { icon } from "./icons.js";
 
@@ -14,7 +15,9 @@ export function copyButton(text, label) {
   );
   button.addEventListener("click", async () => {
     const done = await copy(text());
-    fill(button, icon(done ? "check" : "alert"), done ? "Copied" : "Select and copy it by hand");
+    const told = done ? "Copied" : "Select and copy it by hand";
+    fill(button, icon(done ? "check" : "alert"), told);
+    announce(told);
     setTimeout(() => fill(button, icon("copy"), "Copy"), SHOWN_MS);
   });
   return button;

@@ -51,7 +51,7 @@ const actions = {
 new Transcript(sessions, actions);
 new SideList(sessions, {
   chosen: () => drawers.closeAll(),
-  end: (session) => endSession(session, { sessions, asking, openKey }),
+  end: (session) => endSession(session, { sessions, asking, openKey, focus }),
   hold: (session, useCase) => holdSession(session, useCase, { sessions, openKey }),
 });
 installAttaching(composer);
@@ -92,7 +92,7 @@ function listen() {
     asking.leaving = true;
     sessions.saveAll();
   });
-  addEventListener("pageshow", () => (asking.leaving = false));
+  addEventListener("pageshow", () => asking.comeBack());
   fill(
     byId("suggestions"),
     suggestions((text) => composer.suggest(text)),
@@ -125,6 +125,12 @@ function again(turn) {
   const whole = turn.attachments.every(({ data, url }) => data || url);
   if (!whole) return edit(turn);
   if (!asking.isBusy(sessions.shown)) asking.ask(sessions.shown, turn);
+  focus();
+}
+
+/** For when what had the focus is gone. */
+function focus() {
+  (byId("conversation").inert ? byId("new-session") : composer.box).focus();
 }
 
 function edit(turn) {

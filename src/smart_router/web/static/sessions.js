@@ -1,6 +1,6 @@
 // The sessions of this page: which there are, which is shown, and what is kept of them.
 import { firstWords } from "./format.js";
-import { PREFIX, Shelf } from "./shelf.js";
+import { MOST_TURNS, PREFIX, Shelf } from "./shelf.js";
 
 const SHOWN = "smart-router/shown"; // in this tab's own storage: each tab shows its own
 const SAVE_AFTER_MS = 400;
@@ -10,11 +10,13 @@ const NAME_LENGTH = 48;
 export class Sessions extends EventTarget {
   #shelf;
   #late = new Map(); // session id -> timer of a save that waits
+  #unkept = new Set(); // ids of those for which there is no room, as has been told
 
   constructor(storage) {
     super();
     this.#shelf = new Shelf(storage);
     const { sessions, damaged } = this.#shelf.load();
+    for (const { turns } of sessions) for (const turn of turns) turn.elsewhere = false; // who knows? If so, it will be heard of
     this.all = sessions;
     this.damaged = damaged;
     this.shown = this.#find(readTab()) ?? sessions[0] ?? this.#add();
@@ -93,7 +95,7 @@ export class Sessions extends EventTarget {
   /** Of what changes with every word, the last state is enough. */
   tellTurn(session, turn) {
     this.saveSoon(session);
-    this.dispatchEvent(new CustomEvent("turn", { detail: { session, turn } }));
+    this.#tellOf(session, turn);
   }
 
   saveSoon(session) {
@@ -107,28 +109,74 @@ export class Sessions extends EventTarget {
   save(session) {
     clearTimeout(this.#late.get(session.id));
     this.#late.delete(session.id);
-    if (!this.all.includes(session) || isEmpty(session)) return;
-    const kept = this.#shelf.save(session);
-    if (kept !== "kept") this.#tell(kept === "full" ? "unkept" : "trimmed");
+    if (!this.all.includes(session)) return;
+    if (isEmpty(session)) return this.#shelf.remove(session.id); // what was erased is not kept
+    const known = this.#unkept.has(session.id); // room is not looked for again with every word
+    const kept = this.#shelf.save(session, !known);
+    if (kept === "full") this.#unkept.add(session.id);
+    else this.#unkept.delete(session.id);
+    if (kept !== "kept" && !known) this.#tell(kept === "full" ? "unkept" : "trimmed");
   }
 
-  /** Before the page goes. */
+  /** Before the page goes: nobody is left to end what is under way. */
   saveAll() {
-    for (const session of this.all) if (this.#late.has(session.id)) this.save(session);
+    for (const session of this.all) {
+      if (!session.turns.some(isUnderWay)) {
+        if (this.#late.has(session.id)) this.save(session);
+        continue;
+      }
+      const turns = session.turns.map((turn) => (isUnderWay(turn) ? { ...turn, state: "interrupted" } : turn));
+      this.#shelf.save({ ...session, turns }, false);
+    }
   }
 
-  /** Another tab wrote, or removed, the entry *name*; what is under way here is not touched. */
+  /** Another tab wrote, or removed, the entry *name*; what is under way, or being typed, here is not touched. */
   heardOfEntry(name) {
     if (name === null || !name.startsWith(PREFIX)) return;
     const id = name.slice(PREFIX.length);
     const mine = this.#find(id);
     const theirs = this.#shelf.one(id);
-    if (mine?.turns.some(isUnderWay)) return;
-    if (theirs && mine) Object.assign(mine, theirs, { draft: mine === this.shown ? mine.draft : theirs.draft });
+    if (theirs && mine) this.#join(mine, theirs);
     else if (theirs) this.all.push(theirs);
-    else if (mine) return this.remove(mine);
-    if (mine === this.shown) this.#tell("shown");
+    else if (mine && !mine.turns.some(isUnderWay)) return this.#dropped(mine);
     this.#tell("list");
+  }
+
+  /** A turn is changed only where the other tab knows more of it: neither may have the other's latest words. */
+  #join(mine, theirs) {
+    const isShown = mine === this.shown;
+    const told = new Map(theirs.turns.map((turn) => [turn.id, turn]));
+    const turns = mine.turns.filter(
+      (turn) => told.has(turn.id) || !canBeDropped(turn) || theirs.turns.length >= MOST_TURNS,
+    );
+    const isLess = turns.length < mine.turns.length;
+    const known = new Map(turns.map((turn) => [turn.id, turn]));
+    const changed = theirs.turns.filter((turn) => knowsMore(turn, known.get(turn.id)));
+    for (const turn of changed) {
+      const before = known.get(turn.id);
+      if (before) Object.assign(before, turn, { attachments: before.attachments });
+      else turns.push(turn);
+    }
+    const { draft, choice } = isShown ? mine : theirs;
+    Object.assign(mine, theirs, { turns, draft, choice });
+    if (isShown && isLess) this.#tell("shown");
+    else
+      for (const { id } of changed)
+        this.#tellOf(
+          mine,
+          turns.find((turn) => turn.id === id),
+        );
+  }
+
+  /** By another tab. What is being typed here goes on in a session of its own. */
+  #dropped(session) {
+    if (session === this.shown && session.draft) {
+      const next = this.#add();
+      next.draft = session.draft;
+      this.show(next);
+      this.saveSoon(next);
+    }
+    this.remove(session);
   }
 
   #find(id) {
@@ -151,6 +199,10 @@ export class Sessions extends EventTarget {
     };
     this.all.push(session);
     return session;
+  }
+
+  #tellOf(session, turn) {
+    this.dispatchEvent(new CustomEvent("turn", { detail: { session, turn } }));
   }
 
   #tell(what) {
@@ -176,11 +228,24 @@ export function newTurn(query, attachments, choice) {
     trouble: null,
     forgotten: false,
     note: "",
+    elsewhere: false,
   };
 }
 
 export function isUnderWay({ state }) {
   return state === "waiting" || state === "streaming";
+}
+
+/** Those that can be taken back into the box. */
+function canBeDropped(turn) {
+  return !isUnderWay(turn) && turn.state !== "done";
+}
+
+/** *theirs*, as another tab wrote it, against *mine*, if there is one. */
+function knowsMore(theirs, mine) {
+  if (!mine) return true;
+  if (isUnderWay(mine) || (mine.state === "done" && theirs.state === "interrupted")) return false;
+  return ["state", "text", "totalMs", "elsewhere"].some((name) => theirs[name] !== mine[name]);
 }
 
 function isEmpty({ turns, draft, named }) {

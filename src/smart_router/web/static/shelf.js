@@ -29,13 +29,13 @@ export class Shelf {
     return { sessions, damaged };
   }
 
-  /** "kept"; "trimmed" where older sessions had to go for it; "full" where it is not kept. */
-  save(session) {
+  /** "kept"; "trimmed" where older sessions had to go for it, if they may; "full" where it is not kept. */
+  save(session, makesRoom = true) {
     if (!this.storage) return "full";
     const text = JSON.stringify({ version: VERSION, ...written(session) });
     const trimmed = this.#trim(session.id);
     if (this.#write(PREFIX + session.id, text)) return trimmed ? "trimmed" : "kept";
-    return this.#makeRoom(session.id, text) ? "trimmed" : "full";
+    return makesRoom && this.#makeRoom(session.id, text) ? "trimmed" : "full";
   }
 
   remove(id) {
@@ -211,6 +211,7 @@ function readTurn(found) {
     totalMs: numberOrNull(found.totalMs),
     trouble: objectOrNull(found.trouble),
     forgotten: found.forgotten === true,
+    elsewhere: found.state === "waiting" || found.state === "streaming", // or it was: another tab may have ended
   };
 }
 

@@ -46,7 +46,7 @@ export class TurnView {
     this.#when("text", turn.text, () => this.#answer.update(turn.text));
     this.#when(
       "state",
-      `${turn.state} ${turn.note} ${turn.trouble?.title ?? ""} ${turn.record?.finish_reason ?? ""} ${turn.text !== ""}`,
+      `${turn.state} ${turn.elsewhere} ${turn.note} ${turn.trouble?.title ?? ""} ${turn.record?.finish_reason ?? ""} ${turn.text !== ""}`,
       () => this.#drawState(),
     );
     this.#when("foot", turn.state, () => this.#drawFoot());
@@ -91,6 +91,8 @@ export class TurnView {
       );
     } else if (turn.state === "stopped") {
       this.#aside("Stopped.", "The model will not remember this answer.");
+    } else if (turn.state === "interrupted" && turn.elsewhere) {
+      this.#aside("It is being answered in another tab.", "What has arrived is shown here too.");
     } else if (turn.state === "interrupted") {
       this.#aside(
         "Interrupted: the page was closed or reloaded.",

@@ -56,7 +56,8 @@ export class WhatIf {
         type: "button",
         class: "quiet icon-only",
         "aria-label": "Close the preview",
-        on: { click: () => this.close() },
+        "data-focus": "close",
+        on: { click: () => this.#leave() },
       },
       icon("close"),
     );
@@ -67,14 +68,26 @@ export class WhatIf {
       session.turns.length > 0 && this.#switch(),
       close,
     );
+    const focused = this.box.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
     fill(this.box, head, content);
+    if (focused) this.box.querySelector(`[data-focus="${focused}"]`)?.focus();
+  }
+
+  #leave() {
+    this.close();
+    byId("ask").focus();
   }
 
   #switch() {
     const option = (within, label) =>
       el(
         "button",
-        { type: "button", "aria-pressed": String(this.#within === within), on: { click: () => this.#choose(within) } },
+        {
+          type: "button",
+          "aria-pressed": String(this.#within === within),
+          "data-focus": `within-${within}`,
+          on: { click: () => this.#choose(within) },
+        },
         label,
       );
     return el(
