@@ -85,6 +85,23 @@ def test_nothing_is_wider_than_the_window(opener: Opener, spoken_router: Router,
     assert playground.page.locator("#scroller").evaluate("e => e.scrollWidth <= e.clientWidth")
 
 
+def test_at_four_times_the_size_everything_can_be_reached(opener: Opener, router: Router) -> None:
+    """A window of 1280 x 1024 at 400 %, with all that may stand above and below the message box."""
+    playground = opener(router.url, size=(320, 256))
+    playground.ask(PYTHON)
+    playground.box.fill("line\n" * 30)
+    playground.page.keyboard.press("Control+Enter")
+    preview = playground.page.get_by_role("region", name="Preview of the route")
+    expect(preview.get_by_role("list", name="Decision")).to_be_attached()
+    assert preview.evaluate("e => e.clientHeight") >= 100
+    playground.attach("dot.png", "image/png", b"\x89PNG\r\n\x1a\n" + bytes(30))
+    playground.offer(("a report with a long name.pdf", "application/pdf", b"%PDF"))
+    for place in (playground.button("Dismiss"), playground.button("Send"), playground.button("Settings")):
+        place.scroll_into_view_if_needed()
+        expect(place).to_be_in_viewport(ratio=0.99)
+    assert playground.page.evaluate("() => document.documentElement.scrollWidth") <= 320
+
+
 def test_the_whole_job_is_done_by_keyboard(playground: Playground) -> None:
     keyboard, page = playground.page.keyboard, playground.page
     keyboard.press("Tab")

@@ -239,3 +239,42 @@ def test_files_bytes_are_not_kept(playground: Playground) -> None:
     playground.ask("What is said?")
     assert "c2VjcmV0LXNvdW5k" not in json.dumps(playground.stored())
     assert "note.wav" in json.dumps(playground.stored())
+
+
+def test_that_there_is_no_room_is_told_once(spoken: Playground, model: Recorder) -> None:
+    spoken.page.evaluate("""() => {
+        let size = 4 * 1024 * 1024;
+        for (let i = 0; size > 4; i += 1)
+            try { localStorage.setItem('other' + i, 'x'.repeat(size)); } catch { size = Math.floor(size / 2); }
+    }""")
+    speaks(model, "Once ", first := Pause(), "upon ", second := Pause(), "a time.")
+    spoken.send("Tell me a story")
+    expect(spoken.notices).to_contain_text("keeps nothing more")
+    spoken.button("Dismiss").click()
+    first.go()
+    expect(spoken.answer).to_have_text("Once upon")
+    second.go()
+    expect(spoken.last).to_have_attribute("data-state", "done")
+    expect(spoken.notices).to_be_empty()
+
+
+def test_of_a_long_session_the_latest_turns_are_drawn_and_the_others_on_demand(playground: Playground) -> None:
+    playground.ask(PYTHON)
+    playground.page.evaluate("""() => {
+        const name = Object.keys(localStorage).find((one) => one.includes('/session/'));
+        const kept = JSON.parse(localStorage.getItem(name));
+        const [turn] = kept.turns;
+        kept.turns = Array.from({length: 100}, (_, i) => ({...turn, id: `t${i}`, query: `question ${i}.`}));
+        localStorage.setItem(name, JSON.stringify(kept));
+    }""")
+    playground.reload()
+    expect(playground.turns).to_have_count(40)
+    expect(playground.last).to_contain_text("question 99.")
+    playground.button("Show 40 of 60 earlier turns").press("Enter")
+    expect(playground.turns).to_have_count(80)
+    expect(playground.button("Show 20 of 20 earlier turns")).to_be_focused()
+    playground.page.keyboard.press("Enter")
+    expect(playground.turns).to_have_count(100)
+    expect(playground.turns.first).to_contain_text("question 0.")
+    playground.ask(FOLLOW_UP)
+    expect(playground.turns).to_have_count(101)
