@@ -5,6 +5,7 @@ import { ago, clock, duration, firstWords, percent, shortModel } from "../../../
 import { languageOf } from "../../../src/smart_router/web/static/language.js";
 import { liveNumbers, moodOf } from "../../../src/smart_router/web/static/live_numbers.js";
 import { routeBody, sizeOf } from "../../../src/smart_router/web/static/request_body.js";
+import { readFile } from "../../../src/smart_router/web/static/reading_files.js";
 import { brokenOff, refusal } from "../../../src/smart_router/web/static/trouble.js";
 import { wavOf } from "../../../src/smart_router/web/static/wav.js";
 
@@ -62,6 +63,20 @@ test("a refusal keeps the router's words", () => {
     /No such thing\./,
   );
   assert.match(brokenOff("nonsense").message, /said nothing more/);
+});
+
+test("a failure is said of the part that failed", () => {
+  const title = (status, code) =>
+    refusal(status, JSON.stringify({ error_message: "m", error_code: code }), none, true).title;
+  assert.match(title(503, "no_model_available"), /No model can answer/);
+  assert.match(title(503, "store_unavailable"), /sessions/);
+  assert.match(title(500, "internal_error"), /router itself/);
+  assert.match(title(502, "upstream_broke"), /model server/);
+});
+
+test("a file is what its ending says only where that says something", async () => {
+  for (const name of ["notes.txt", "constructor", "a.valueOf", ""])
+    await assert.rejects(readFile({ name, type: "", size: 1 }, 1000), /is not a picture, a sound or a video/);
 });
 
 test("a Retry-After may be a date, and is never for ever", () => {

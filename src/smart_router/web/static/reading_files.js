@@ -2,6 +2,7 @@
 import { Trouble, tooLarge } from "./trouble.js";
 
 const BY_ENDING = {
+  __proto__: null, // "constructor" is no ending
   png: "image/png",
   jpg: "image/jpeg",
   jpeg: "image/jpeg",

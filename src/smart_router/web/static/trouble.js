@@ -88,8 +88,12 @@ export function refusal(status, body, header, keyGiven) {
     );
   if (status === 413) return new Trouble("files", "This is more than the router takes.", told, facts);
   if (status === 429) return new Trouble("wait", "Too many requests for now.", told, facts);
+  if (said.code === "store_unavailable")
+    return new Trouble("wait", "The router cannot look up its sessions right now.", told, facts);
   if (status === 503) return new Trouble("wait", "No model can answer right now.", told, facts);
   if (status === 504) return new Trouble("again", "The model was too slow.", told, facts);
+  if (said.code === "internal_error")
+    return new Trouble("again", "Something went wrong in the router itself.", told, facts);
   if (status >= 500) return new Trouble("again", "The model server failed.", told, facts);
   return new Trouble("text", "The router did not take this message.", told, facts);
 }
