@@ -185,7 +185,7 @@ def _show(line: Line, answer: Mapping[str, Any]) -> None:
 
 
 def _stay(url: str) -> None:
-    typer.echo(f"\n{url}/docs shows what there is. Ctrl+C stops everything.")
+    typer.echo(f"\n{url} is the playground, {url}/docs shows the API. Ctrl+C stops everything.")
     try:
         signal.pause()
     except KeyboardInterrupt:
