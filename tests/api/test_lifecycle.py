@@ -388,12 +388,12 @@ async def test_an_order_that_is_refused_or_fails_says_why(
 ) -> None:
     world = World(upstream)
     world.manager.trouble = trouble
-    message = trouble.message if isinstance(trouble, RouterError) else str(trouble)
+    then = f"; {trouble.then}" if isinstance(trouble, RouterError) and trouble.then else ""
     async with served(world) as client:
         for method, path in ORDERS[1:]:
             answer = await client.request(method, path)
             assert answer.status_code == status
-            assert (answer.json()["error_code"], answer.json()["error_message"]) == (code, message)
+            assert (answer.json()["error_code"], answer.json()["error_message"]) == (code, f"{trouble}{then}")
             assert answer.json()["success"] is False
             assert ("retry-after" in answer.headers) == (status == 503)
 
