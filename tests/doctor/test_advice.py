@@ -21,8 +21,8 @@ FOREIGN = {"SSL_CERT_FILE"}  # of Python's ssl module
 # Not of requests such as doctor's: sessions, orders to models, and what is looked at by name.
 ELSEWHERE = {
     "bad_configuration", "bad_request", "lifecycle_failed", "method_not_allowed", "model_busy", "model_conflict",
-    "model_kept", "model_not_found", "no_room", "not_found", "not_managed", "unknown_session", "unknown_use_case",
-    "unsupported_media_type",
+    "model_kept", "model_not_found", "no_room", "not_found", "not_managed", "store_unavailable", "unknown_session",
+    "unknown_use_case", "unsupported_media_type",
 }  # fmt: skip
 
 

@@ -30,12 +30,12 @@ class Address(Struct, frozen=True):
         Raises:
             BadInput: the address is none, or no header can carry the key.
         """
-        url = (url or environment.get(URL_VARIABLE) or DEFAULT_URL).strip().rstrip("/")
+        url = (url or environment.get(URL_VARIABLE) or DEFAULT_URL).strip()
         key = (key or environment.get(KEY_VARIABLE) or "").strip() or None
         _check_url(url)
         if key is not None and not _SENDABLE.fullmatch(key):
             raise BadInput("key: has characters in it that no header can carry; give it as it was made")
-        return cls(url, key)
+        return cls(url.rstrip("/"), key)
 
     def __repr__(self) -> str:
         return f"Address({self.url!r})"
