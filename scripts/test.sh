@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# All tests but those that need a real vLLM or torch. Two halves at once, as both wait a lot: what starts whole routers,
+# All tests but those that need a real vLLM or torch. Two halves at once, as both wait a lot: most of what starts whole routers,
 # and the rest, whose output follows when both are done. Move a folder from one to the other where they are uneven.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 chosen="not real_vllm and not build"
-routers=(tests/e2e tests/chaos tests/browser tests/client tests/docs tests/doctor)
+routers=(tests/e2e tests/chaos tests/browser tests/doctor)
 output=$(mktemp)
 trap 'kill $(jobs -p) 2>/dev/null; rm -f "$output"' EXIT
 
