@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All tests but those that need a real vLLM or torch. Two halves at once, as both wait a lot: most of what starts whole routers,
-# and the rest, whose output follows when both are done. Move a folder from one to the other where they are uneven.
+# All tests but those that need a real vLLM or torch. Two halves at once, as both wait a lot: most of what starts whole
+# routers, and the rest, whose output follows when both are done. Move a folder to the other half where they are uneven.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
