@@ -9,6 +9,19 @@ from smart_router.errors import ConfigurationError
 _FORM = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
+def named_by(setting: str, name: str) -> Any:
+    """
+    What the *setting* names, as `imported`.
+
+    Raises:
+        ConfigurationError: likewise; it begins with the setting.
+    """
+    try:
+        return imported(name)
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"{setting}: {exc}") from exc
+
+
 def imported(name: str) -> Any:
     """
     What *name* names as `module:Class`; it can be called.

@@ -18,7 +18,7 @@ from smart_router.classify.head import Head, load_head, save_head
 from smart_router.classify.lessons import Lessons, inputs_sha256, load_lessons
 from smart_router.classify.train import RECIPE, Hybrids, check, train_head, train_hybrids
 from smart_router.errors import ArtifactUnusable, ConfigurationError
-from smart_router.kinds import imported
+from smart_router.kinds import named_by
 from smart_router.registry import Registry
 from smart_router.settings import Settings
 
@@ -40,7 +40,8 @@ def open_classifier(registry: Registry, settings: Settings, progress: Progress |
         ConfigurationError: the examples are missing or malformed; CLASSIFIER names nothing that can be imported.
     """
     if settings.classifier:
-        return _of_others(registry, settings)
+        found: Classifier = named_by("CLASSIFIER", settings.classifier)(registry, settings)
+        return found
     lessons = load_lessons(registry)
     artifact, encoder, trouble = _encoder(settings)
     try:
@@ -52,15 +53,6 @@ def open_classifier(registry: Registry, settings: Settings, progress: Progress |
     return Classifier(
         head, encoder, queue_size=settings.classifier_queue, timeout_s=settings.classifier_timeout, trouble=trouble
     )
-
-
-def _of_others(registry: Registry, settings: Settings) -> Classifier:
-    try:
-        made = imported(settings.classifier)
-    except ConfigurationError as exc:
-        raise ConfigurationError(f"CLASSIFIER: {exc}") from exc
-    found: Classifier = made(registry, settings)
-    return found
 
 
 def made_from(registry: Registry) -> str:

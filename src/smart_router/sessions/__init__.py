@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from smart_router.errors import ConfigurationError
-from smart_router.kinds import imported
+from smart_router.kinds import named_by
 from smart_router.lifecycle.agreement import Agreement, Alone
 from smart_router.sessions.agreement import ALIVE_S, RedisAgreement
 from smart_router.sessions.base import Limits, SessionStore
@@ -42,16 +41,9 @@ def open_store(settings: Settings) -> SessionStore:
         total_bytes=settings.max_sessions_bytes,
     )
     if settings.session_store:
-        return _of_others(settings.session_store)(settings, limits)
+        found: SessionStore = named_by("SESSION_STORE", settings.session_store)(settings, limits)
+        return found
     return KINDS["redis" if settings.redis_url else "embedded"](settings, limits)
-
-
-def _of_others(name: str) -> Callable[[Settings, Limits], SessionStore]:
-    try:
-        found: Callable[[Settings, Limits], SessionStore] = imported(name)
-    except ConfigurationError as exc:
-        raise ConfigurationError(f"SESSION_STORE: {exc}") from exc
-    return found
 
 
 def open_agreement(settings: Settings) -> Agreement:
