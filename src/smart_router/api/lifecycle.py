@@ -143,7 +143,7 @@ def lifecycle_routes(
         reports = standing.models()
         return Standings(
             models=[_model(report, standing.waiting(report.id)) for report in reports],
-            groups=[_group(group) for group in standing.groups()],
+            groups=[_group(group) for group in standing.groups(reports)],
             concurrent_models=sum(report.lifecycle != ALWAYS and takes_room(report) for report in reports),
             max_concurrent_models=settings.max_concurrent_models,
         )

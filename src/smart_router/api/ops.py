@@ -65,10 +65,10 @@ class Ops:
 
     async def stats(self) -> dict[str, Any]:
         """With how the models stand, as this router sees it."""
-        models, groups = self._standing.models(), self._standing.groups()
+        models = self._standing.models()
         standing = {
             "model_states": {report.id: _state(report, self._standing.waiting(report.id)) for report in models},
-            "model_groups": {group.id: _group(group) for group in groups},
+            "model_groups": {group.id: _group(group) for group in self._standing.groups(models)},
         }
         return await self._stats.report() | standing
 
@@ -101,7 +101,7 @@ class Ops:
             for state in STATES:
                 metrics.model_state.labels(report.id, state).set(report.state == state)
             metrics.queue_depth.labels(report.id).set(self._standing.waiting(report.id))
-        for group in self._standing.groups():
+        for group in self._standing.groups(models):
             metrics.group_residents.labels(group.id).set(len(group.residents))
             metrics.group_max_resident.labels(group.id).set(group.max_resident)
 

@@ -1,6 +1,6 @@
 """How all models stand, those that are always awake included: for people and metrics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,9 +94,10 @@ class Standing:
             raise UnknownModel(f"model: there is no {id[:100]!r} here; there are {', '.join(self._registry.models)}")
         return next(report for report in self.models() if report.id == id)
 
-    def groups(self) -> tuple[GroupReport, ...]:
-        """Those that hold models that come and go. One that is always awake takes room for ever."""
-        reports = self.models()
+    def groups(self, reports: Sequence[ModelReport]) -> tuple[GroupReport, ...]:
+        """
+        Those that hold models that come and go, of *reports* by `models`. One that is always awake takes room for ever.
+        """
         names = dict.fromkeys(report.group for report in reports if report.lifecycle != ALWAYS)
         return tuple(
             GroupReport(
