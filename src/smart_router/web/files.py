@@ -8,6 +8,7 @@ can climb out of the folder.
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -52,7 +53,7 @@ SECURITY = (  # beside what the server says with every answer
 
 def page_files(about: About) -> dict[str, Handler]:
     """Path -> handler. *about*: what the page may know of its router before it has a key; asked for each time."""
-    found: dict[str, Handler] = {FOLDER + name: Shown(TYPES[_ending(name)], body) for name, body in _contents()}
+    found: dict[str, Handler] = {FOLDER + name: file for name, file in _shown().items()}
     found[INDEX] = found.pop(FOLDER + "index.html")
     found[ABOUT] = Told(about)
     return found
@@ -112,9 +113,11 @@ async def _answer(scope: Scope, send: Send, status: int, body: bytes, headers: t
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
-def _contents() -> Iterator[tuple[str, bytes]]:
-    """Name within the folder, and bytes, of every file of a type that the page uses."""
-    return _within(files("smart_router.web") / "static", "")
+@cache
+def _shown() -> Mapping[str, "Shown"]:
+    """By name within the folder, every file of a type that the page uses: the same whatever the registry says."""
+    contents = _within(files("smart_router.web") / "static", "")
+    return {name: Shown(TYPES[_ending(name)], body) for name, body in contents}
 
 
 def _within(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
