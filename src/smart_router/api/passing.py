@@ -92,10 +92,7 @@ def _event_of(answer: bytes, status: int, dialect: Dialect) -> bytes:
     """
     if not _is_object(answer):
         if status >= 400:
-            raise BackendRejected(
-                REFUSED,
-                status=status,
-            )
+            raise BackendRejected(REFUSED, status=status)
         raise BackendBroke("the model server's answer is no stream")
     name = b"event: error\n" if status >= 400 and dialect != "openai" else b""  # without it, Anthropic's hear nothing
     return name + b"".join(b"data: " + line + b"\n" for line in answer.splitlines()) + b"\n"

@@ -22,21 +22,6 @@ class Unanswered(Exception):
         self.code = code
 
 
-def call(
-    url: str,
-    method: str,
-    path: str,
-    key: str | None,
-    body: object = None,
-    *,
-    tells: Sequence[str] = (),
-    timeout_s: float = TIMEOUT_S,
-) -> dict[str, Any]:
-    """As `ask`, but ends the command where there is no router, or it refuses."""
-    with ending():
-        return ask(url, method, path, key, body, tells=tells, timeout_s=timeout_s)
-
-
 def ask(
     url: str,
     method: str,
@@ -101,6 +86,9 @@ def understanding(url: str) -> Iterator[None]:
             "smart-router of another version? Then update the older of the two",
             NO_ROUTER,
         )
+
+
+call = ending()(ask)  # but ends the command where there is no router, or it refuses
 
 
 def _told(error: "ClientError") -> Unanswered:

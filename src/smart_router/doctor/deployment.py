@@ -50,21 +50,23 @@ class Answer:
     @property
     def told(self) -> str:
         """Its error message, else how it begins."""
-        try:
-            found = json.loads(self.body)
-            error = found.get("error_message") or found["error"]["message"]
-            return str(error)[: 2 * TELLING]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return " ".join(self.body[: 4 * TELLING].decode(errors="replace").split())[:TELLING] or "nothing"
+        error = self._of_error("error_message", "message")
+        if error is not None:
+            return error[: 2 * TELLING]
+        return " ".join(self.body[: 4 * TELLING].decode(errors="replace").split())[:TELLING] or "nothing"
 
     @property
     def code(self) -> str:
         """The error's code; empty where there is none."""
+        return self._of_error("error_code", "code") or ""
+
+    def _of_error(self, ours: str, openais: str) -> str | None:
+        """A field of an error, which either kind of path may have told."""
         try:
             found = json.loads(self.body)
-            return str(found.get("error_code") or found["error"]["code"])
+            return str(found.get(ours) or found["error"][openais])
         except (ValueError, KeyError, TypeError, AttributeError):
-            return ""
+            return None
 
 
 async def read_bounded(response: httpx2.Response, path: str) -> bytes:
